@@ -1,0 +1,62 @@
+//! The classic format: short descriptors, two levels (DDI 0406C B3.5).
+//!
+//! | kind | span | table | leaf | run of 16 |
+//! |---|---|---|---|---|
+//! | pgd | 1 MiB | 4096 × 4 bytes, aligned to 16 KiB | section | supersection, 16 MiB, 40-bit |
+//! | pte | 4 KiB | 256 × 4 bytes, aligned to 1 KiB | small page | large page, 64 KiB |
+
+mod descriptor;
+pub mod fault;
+pub mod regs;
+
+use crate::format::{EncodeError, Entry, Fault, Format, Level, Runs};
+
+/// The classic 2-level format.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Classic;
+
+impl Format for Classic {
+    const NAME: &'static str = "classic";
+
+    const LEVELS: &'static [Level] = &[
+        Level {
+            name: "pgd",
+            shift: 20,
+            bits: 12,
+            entry_shift: 2,
+            leaf: true,
+            runs: Some(Runs::Identical),
+            leaf_pxn: true,
+        },
+        Level {
+            name: "pte",
+            shift: 12,
+            bits: 8,
+            entry_shift: 2,
+            leaf: true,
+            runs: Some(Runs::Identical),
+            leaf_pxn: false,
+        },
+    ];
+
+    type Raw = u32;
+
+    #[inline]
+    fn encode(depth: usize, entry: Entry) -> Result<u32, EncodeError> {
+        descriptor::encode(depth, entry)
+    }
+
+    #[inline]
+    fn decode(depth: usize, raw: u32) -> Entry {
+        descriptor::decode(depth, raw)
+    }
+
+    #[inline]
+    fn frame_mask(depth: usize, run: bool) -> u32 {
+        descriptor::frame_mask(depth, run)
+    }
+
+    fn decode_fault(fsr: u32, instruction: bool) -> Fault {
+        fault::decode(fsr, instruction)
+    }
+}

@@ -1,0 +1,190 @@
+//! Long descriptors, both directions (DDI 0406C B3.6.1 and B3.6.2).
+//!
+//! ```text
+//!        63  60 59   58 57   56 55  54 53  52  51..40 39         12 11 10 9 8 7  6 5  4..2 1 0
+//! leaf    0      0   N   SW[1:0]    XN PXN run   0     base          nG AF SH RO U NS  type 0/1 1
+//! table   0     PXN  0   owner       0     0     0     base                 0              1 1
+//! ```
+//!
+//! `RO` is AP\[2\], `U` AP\[1\]; bits 58:55 are the hardware's to ignore. Bit 1 is clear in a block, set in
+//! a page. A leaf without access has bit 0 clear and `N` set, so that it is never all zero.
+
+use crate::addr::PhysAddr;
+use crate::attr::{Access, Attrs, Marks, MemoryType, Shareability};
+use crate::format::{EncodeError, Entry, Leaf, Owner, TableEntry};
+
+const VALID: u64 = 1 << 0;
+/// Set in tables and pages, clear in blocks.
+const NOT_BLOCK: u64 = 1 << 1;
+const MEMORY: u32 = 2;
+const USER: u64 = 1 << 6;
+const READ_ONLY: u64 = 1 << 7;
+const SHARE: u32 = 8;
+const YOUNG: u64 = 1 << 10;
+const NOT_GLOBAL: u64 = 1 << 11;
+const BASE: u64 = 0xff_ffff_f000;
+const CONTIGUOUS: u64 = 1 << 52;
+const PXN: u64 = 1 << 53;
+const XN: u64 = 1 << 54;
+const MARKS: u32 = 55;
+/// A leaf that is mapped without access, where the hardware sees nothing.
+const NONE: u64 = 1 << 57;
+
+/// The table is swapper's: Linux's L_PGD_SWAPPER.
+const TABLE_SWAPPER: u64 = 1 << 55;
+/// The table is this tree's, but the kernel needs it.
+const TABLE_KERNEL: u64 = 1 << 56;
+const TABLE_PXN: u64 = 1 << 59;
+
+const PGD: usize = 0;
+const PTE: usize = 2;
+
+/// The bits of a base that a leaf at `depth` has.
+const fn leaf_base(depth: usize) -> u64 {
+    match depth {
+        PGD => BASE & !((1 << 30) - 1),
+        PTE => BASE,
+        _ => BASE & !((1 << 21) - 1),
+    }
+}
+
+/// See [`Format::encode`](crate::format::Format::encode).
+#[inline]
+pub(super) fn encode(depth: usize, entry: Entry) -> Result<u64, EncodeError> {
+    match entry {
+        _ if depth > PTE => Err(EncodeError::NoSuchEntry { depth }),
+        Entry::Absent => Ok(0),
+        Entry::Table(_) if depth == PTE => Err(EncodeError::NoSuchEntry { depth }),
+        Entry::Table(entry) => encode_table(entry),
+        Entry::Leaf(leaf) => encode_leaf(depth, leaf),
+        Entry::Reserved => Err(EncodeError::Reserved),
+    }
+}
+
+/// See [`Format::decode`](crate::format::Format::decode).
+#[inline]
+pub(super) fn decode(depth: usize, raw: u64) -> Entry {
+    if raw == 0 {
+        return Entry::Absent;
+    }
+    if depth < PTE && raw & (VALID | NOT_BLOCK) == (VALID | NOT_BLOCK) {
+        return decode_table(raw);
+    }
+    decode_leaf(depth, raw)
+}
+
+/// See [`Format::frame_mask`](crate::format::Format::frame_mask).
+#[inline]
+pub(super) const fn frame_mask(depth: usize) -> u64 {
+    leaf_base(depth)
+}
+
+fn encode_table(entry: TableEntry) -> Result<u64, EncodeError> {
+    if entry.table.as_u64() & !BASE != 0 {
+        return Err(EncodeError::Misaligned { at: entry.table });
+    }
+    let owner = match entry.owner {
+        Owner::Swapper => TABLE_SWAPPER,
+        Owner::User => 0,
+        Owner::Kernel => TABLE_KERNEL,
+    };
+    let pxn = if entry.pxn { TABLE_PXN } else { 0 };
+    Ok(entry.table.as_u64() | owner | pxn | NOT_BLOCK | VALID)
+}
+
+fn decode_table(raw: u64) -> Entry {
+    let owner = match raw & (TABLE_SWAPPER | TABLE_KERNEL) {
+        0 => Owner::User,
+        TABLE_SWAPPER => Owner::Swapper,
+        TABLE_KERNEL => Owner::Kernel,
+        _ => return Entry::Reserved,
+    };
+    let known = BASE | TABLE_SWAPPER | TABLE_KERNEL | TABLE_PXN | NOT_BLOCK | VALID;
+    if raw & !known != 0 {
+        return Entry::Reserved;
+    }
+    let table = PhysAddr::truncate(raw & BASE);
+    Entry::Table(TableEntry { table, owner, pxn: raw & TABLE_PXN != 0 })
+}
+
+fn encode_leaf(depth: usize, leaf: Leaf) -> Result<u64, EncodeError> {
+    let attrs = leaf.attrs;
+    if attrs.access == Access::ReadExecute && !attrs.memory.is_normal() {
+        return Err(EncodeError::ExecutableDevice(attrs.memory));
+    }
+    if leaf.run && depth == PGD || leaf.pxn && attrs.access == Access::None {
+        return Err(EncodeError::Unsupported);
+    }
+    if leaf.frame.as_u64() & !leaf_base(depth) != 0 {
+        return Err(EncodeError::Misaligned { at: leaf.frame });
+    }
+    let bit = |set: bool, bits: u64| if set { bits } else { 0 };
+    let none = attrs.access == Access::None;
+    Ok(leaf.frame.as_u64()
+        | bit(none, NONE)
+        | bit(!none, VALID)
+        | bit(depth == PTE, NOT_BLOCK)
+        | u64::from(attrs.memory.index()) << MEMORY
+        | bit(attrs.user, USER)
+        | bit(attrs.access != Access::ReadWrite, READ_ONLY)
+        | (attrs.share as u64) << SHARE
+        | bit(attrs.young, YOUNG)
+        | bit(!attrs.global, NOT_GLOBAL)
+        | bit(leaf.run, CONTIGUOUS)
+        | bit(leaf.pxn, PXN)
+        | bit(attrs.access != Access::ReadExecute, XN)
+        | u64::from(attrs.marks.bits()) << MARKS)
+}
+
+#[inline]
+fn decode_leaf(depth: usize, raw: u64) -> Entry {
+    let kind = if depth == PTE { NOT_BLOCK } else { 0 };
+    let known = leaf_base(depth)
+        | (0x3ff << MEMORY & !(1 << 5))
+        | CONTIGUOUS
+        | PXN
+        | XN
+        | (0b11 << MARKS)
+        | NONE
+        | VALID
+        | kind;
+    let none = raw & NONE != 0;
+    if raw & !known != 0
+        || raw & NOT_BLOCK != kind
+        || none == (raw & VALID != 0)
+        || none && raw & PXN != 0
+        || depth == PGD && raw & CONTIGUOUS != 0
+    {
+        return Entry::Reserved;
+    }
+    let Some(memory) = MemoryType::from_index((raw >> MEMORY & 0b111) as u8) else {
+        return Entry::Reserved;
+    };
+    let share = match raw >> SHARE & 0b11 {
+        0b00 => Shareability::Non,
+        0b10 => Shareability::Outer,
+        0b11 => Shareability::Inner,
+        _ => return Entry::Reserved,
+    };
+    let access = match (raw & READ_ONLY != 0, raw & XN != 0, none) {
+        (true, true, false) => Access::Read,
+        (false, true, false) => Access::ReadWrite,
+        (true, false, false) if memory.is_normal() => Access::ReadExecute,
+        (true, true, true) => Access::None,
+        _ => return Entry::Reserved,
+    };
+    Entry::Leaf(Leaf {
+        frame: PhysAddr::truncate(raw & leaf_base(depth)),
+        attrs: Attrs {
+            memory,
+            access,
+            user: raw & USER != 0,
+            global: raw & NOT_GLOBAL == 0,
+            share,
+            young: raw & YOUNG != 0,
+            marks: Marks::from_bits_truncate((raw >> MARKS) as u8),
+        },
+        run: raw & CONTIGUOUS != 0,
+        pxn: raw & PXN != 0,
+    })
+}

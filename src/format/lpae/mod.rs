@@ -1,0 +1,52 @@
+//! The LPAE format: long descriptors, three levels (DDI 0406C B3.6).
+//!
+//! | kind | span | table | leaf | run of 16 |
+//! |---|---|---|---|---|
+//! | pgd | 1 GiB | 4 × 8 bytes, aligned to 32 bytes | block | – |
+//! | pmd | 2 MiB | 512 × 8 bytes, aligned to 4 KiB | block | contiguous hint, 32 MiB |
+//! | pte | 4 KiB | 512 × 8 bytes, aligned to 4 KiB | page | contiguous hint, 64 KiB |
+
+mod descriptor;
+pub mod fault;
+pub mod regs;
+
+use crate::format::{EncodeError, Entry, Fault, Format, Level, Runs};
+
+/// The LPAE 3-level format.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Lpae;
+
+const fn level(name: &'static str, shift: u32, bits: u32, runs: Option<Runs>) -> Level {
+    Level { name, shift, bits, entry_shift: 3, leaf: true, runs, leaf_pxn: true }
+}
+
+impl Format for Lpae {
+    const NAME: &'static str = "lpae";
+
+    const LEVELS: &'static [Level] = &[
+        level("pgd", 30, 2, None),
+        level("pmd", 21, 9, Some(Runs::Stepping)),
+        level("pte", 12, 9, Some(Runs::Stepping)),
+    ];
+
+    type Raw = u64;
+
+    #[inline]
+    fn encode(depth: usize, entry: Entry) -> Result<u64, EncodeError> {
+        descriptor::encode(depth, entry)
+    }
+
+    #[inline]
+    fn decode(depth: usize, raw: u64) -> Entry {
+        descriptor::decode(depth, raw)
+    }
+
+    #[inline]
+    fn frame_mask(depth: usize, _run: bool) -> u64 {
+        descriptor::frame_mask(depth)
+    }
+
+    fn decode_fault(fsr: u32, instruction: bool) -> Fault {
+        fault::decode(fsr, instruction)
+    }
+}

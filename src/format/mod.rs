@@ -1,0 +1,283 @@
+//! The two page-table formats: data and pure functions, no memory, no instruction.
+//!
+//! A [`Format`] is a table of [`Level`]s and two functions, [`encode`](Format::encode) and
+//! [`decode`](Format::decode), between descriptors and what they mean ([`Entry`]). All that lies above is
+//! written once against these.
+//!
+//! Depth counts from the root: 0 is the pgd. The manual's "level n" is depth + 1.
+//!
+//! # Laws
+//! For every format, depth, entry and word:
+//! - `decode(d, encode(d, e)?) == e`, and `encode(d, decode(d, w))? == w` unless that is [`Entry::Reserved`];
+//! - the all-zero word is [`Entry::Absent`] at every depth;
+//! - a word that decodes to a leaf or a table is one that the manual defines; no word makes decode panic.
+
+use core::fmt;
+use core::hash::Hash;
+use core::ops::{BitAnd, BitOr, Not};
+
+use crate::addr::{PhysAddr, VirtAddr, VirtRange};
+use crate::attr::{Attrs, MemoryType};
+
+pub mod classic;
+pub mod control;
+pub mod fault;
+pub mod lpae;
+pub mod memory;
+
+pub use classic::Classic;
+pub use fault::{Fault, FaultKind};
+pub use lpae::Lpae;
+
+/// The format of this build: LPAE with the feature `lpae`, classic without.
+#[cfg(feature = "lpae")]
+pub type Active = Lpae;
+/// The format of this build: LPAE with the feature `lpae`, classic without.
+#[cfg(not(feature = "lpae"))]
+pub type Active = Classic;
+
+/// How sixteen neighbouring equal leaves form one TLB entry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Runs {
+    /// Sixteen identical words, which all hold the run's base: supersection, large page
+    /// (DDI 0406C B3.5.1).
+    Identical,
+    /// Sixteen words that step from leaf to leaf, with the contiguous hint set in each (B3.6.1).
+    Stepping,
+}
+
+/// Entries in a run: 16 in every format and at every level that has runs.
+pub const RUN: usize = 16;
+
+/// The geometry of one level of a format's tables.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Level {
+    /// The kind of table: `pgd`, `pmd` or `pte`.
+    pub name: &'static str,
+    /// An entry spans `1 << shift` bytes.
+    pub shift: u32,
+    /// A table has `1 << bits` entries.
+    pub bits: u32,
+    /// An entry has `1 << entry_shift` bytes: 4 or 8.
+    pub entry_shift: u32,
+    /// Whether an entry can be a leaf.
+    pub leaf: bool,
+    /// Whether leaves form runs, and how.
+    pub runs: Option<Runs>,
+    /// Whether a leaf has a privileged-execute-never bit of its own; else its table's entry has it.
+    pub leaf_pxn: bool,
+}
+
+impl Level {
+    /// Entries in a table.
+    #[inline]
+    pub const fn entries(&self) -> usize {
+        1 << self.bits
+    }
+
+    /// Bytes of a table, which is also its alignment.
+    #[inline]
+    pub const fn table_bytes(&self) -> usize {
+        1 << (self.bits + self.entry_shift)
+    }
+
+    /// Bytes that one entry spans.
+    #[inline]
+    pub const fn span(&self) -> u32 {
+        1 << self.shift
+    }
+
+    /// The index of the entry for `va` in its table.
+    #[inline]
+    pub const fn index(&self, va: VirtAddr) -> usize {
+        ((va.0 >> self.shift) & ((1 << self.bits) - 1)) as usize
+    }
+
+    /// The addresses that entry `index` translates, in the table that translates `va`.
+    #[inline]
+    pub const fn entry_span(&self, va: VirtAddr, index: usize) -> VirtRange {
+        let table_shift = self.shift + self.bits;
+        let base = if table_shift < 32 { va.align_down(table_shift).0 } else { 0 };
+        VirtRange::aligned(VirtAddr(base | (index as u32) << self.shift), self.shift)
+    }
+}
+
+/// Who owns the table that a table entry points to: what pgd_free asks.
+///
+/// LPAE keeps it in bits 56 and 55 of the descriptor, which the hardware ignores (B3.6.1); classic in the
+/// domain field (B3.5.1), where it decides at the same time what DACR can close.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum Owner {
+    /// swapper_pg_dir. Never freed through any entry, never written through a copy. Classic: domain 0.
+    Swapper,
+    /// The tree that holds the entry: user space's. Classic: domain 1.
+    User,
+    /// The tree that holds the entry, and the kernel needs it at all times: low vectors, identity
+    /// mappings, the window's private pmd. Classic: domain 2.
+    Kernel,
+}
+
+/// An entry that points to a table of the next level.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub struct TableEntry {
+    /// Where the table lies.
+    pub table: PhysAddr,
+    /// Who frees it.
+    pub owner: Owner,
+    /// Whether privileged execution is forbidden below.
+    pub pxn: bool,
+}
+
+/// An entry that maps memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub struct Leaf {
+    /// Where the memory lies. In an identical run: of the whole run.
+    pub frame: PhysAddr,
+    /// What may be done with it.
+    pub attrs: Attrs,
+    /// Whether it is one of a run of sixteen.
+    pub run: bool,
+    /// Whether privileged execution is forbidden, where the level has such a bit.
+    pub pxn: bool,
+}
+
+/// What a descriptor means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum Entry {
+    /// Nothing is mapped: the all-zero word.
+    Absent,
+    /// A table of the next level.
+    Table(TableEntry),
+    /// Memory.
+    Leaf(Leaf),
+    /// An encoding that the manual reserves, or one that this crate never writes (memory both writable
+    /// and executable, executable device memory, foreign domains, invalid words with content). Walks
+    /// stop at it, edits refuse it.
+    Reserved,
+}
+
+/// Why an entry has no descriptor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum EncodeError {
+    /// The level has no entry of this kind.
+    NoSuchEntry {
+        /// Depth from the root.
+        depth: usize,
+    },
+    /// The frame or table is not aligned to what it is used as.
+    Misaligned {
+        /// The address in question.
+        at: PhysAddr,
+    },
+    /// The address does not fit this kind of entry: beyond 4 GiB in classic, but for supersections.
+    OutOfReach {
+        /// The address in question.
+        at: PhysAddr,
+    },
+    /// Device or strongly-ordered memory cannot be executable: speculative fetches would reach it
+    /// (DDI 0406C A3.5.5).
+    ExecutableDevice(MemoryType),
+    /// The classic format has no outer shareable leaves.
+    OuterShareable,
+    /// This kind of entry cannot hold the combination: a user supersection, a run of inaccessible leaves.
+    Unsupported,
+    /// A reserved entry is never written.
+    Reserved,
+}
+
+impl fmt::Display for EncodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSuchEntry { depth } => write!(f, "no such entry at depth {depth}"),
+            Self::Misaligned { at } => write!(f, "{at} is not aligned to the size of the entry"),
+            Self::OutOfReach { at } => {
+                write!(f, "{at} is beyond what this kind of entry can reach")
+            }
+            Self::ExecutableDevice(memory) => write!(f, "{memory:?} memory cannot be executable"),
+            Self::OuterShareable => f.write_str("the classic format has no outer shareable leaves"),
+            Self::Unsupported => f.write_str("this kind of entry cannot hold these attributes"),
+            Self::Reserved => f.write_str("a reserved entry cannot be written"),
+        }
+    }
+}
+
+impl core::error::Error for EncodeError {}
+
+/// A descriptor as the hardware reads it: `u32` or `u64`.
+pub trait Descriptor:
+    Copy
+    + Eq
+    + Hash
+    + fmt::Debug
+    + fmt::LowerHex
+    + Default
+    + BitAnd<Output = Self>
+    + BitOr<Output = Self>
+    + Not<Output = Self>
+    + Send
+    + Sync
+    + 'static
+{
+    /// From the low bits of `word`.
+    fn from_u64(word: u64) -> Self;
+    /// To a number, zero-extended.
+    fn as_u64(self) -> u64;
+    /// The sum; a leaf plus the span of its level is the next leaf.
+    fn step(self, by: Self) -> Self;
+}
+
+impl Descriptor for u32 {
+    #[inline]
+    fn from_u64(word: u64) -> Self {
+        word as u32
+    }
+    #[inline]
+    fn as_u64(self) -> u64 {
+        self.into()
+    }
+    #[inline]
+    fn step(self, by: Self) -> Self {
+        self.wrapping_add(by)
+    }
+}
+
+impl Descriptor for u64 {
+    #[inline]
+    fn from_u64(word: u64) -> Self {
+        word
+    }
+    #[inline]
+    fn as_u64(self) -> u64 {
+        self
+    }
+    #[inline]
+    fn step(self, by: Self) -> Self {
+        self.wrapping_add(by)
+    }
+}
+
+/// A page-table format.
+pub trait Format: Copy + fmt::Debug + Send + Sync + 'static {
+    /// What the format is called in output: `classic` or `lpae`.
+    const NAME: &'static str;
+    /// The levels, root first: two or three.
+    const LEVELS: &'static [Level];
+    /// A descriptor.
+    type Raw: Descriptor;
+
+    /// The descriptor of `entry` at `depth`.
+    ///
+    /// # Errors
+    /// What the format cannot express there, see [`EncodeError`].
+    fn encode(depth: usize, entry: Entry) -> Result<Self::Raw, EncodeError>;
+
+    /// What `raw` means at `depth`. Total: every word has an answer.
+    fn decode(depth: usize, raw: Self::Raw) -> Entry;
+
+    /// The bits of a leaf's descriptor at `depth` that hold its frame; the others are its attributes.
+    /// `run` asks for those of a run's leaf.
+    fn frame_mask(depth: usize, run: bool) -> Self::Raw;
+
+    /// What a fault status register says: DFSR where `instruction` is false, else IFSR.
+    fn decode_fault(fsr: u32, instruction: bool) -> Fault;
+}

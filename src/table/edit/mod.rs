@@ -1,0 +1,174 @@
+//! Editing a tree of tables that the hardware walks meanwhile.
+//!
+//! **Plan, then commit.** A plan walks, finds the first thing in the way, and counts the tables that will
+//! be needed; these are then reserved, and the commit cannot fail. So an edit does all or nothing.
+//!
+//! **Initialise, then link.** A new table is filled, cleaned and published before the one store that
+//! links it; a table that left the tree is freed by the [`Flush`] after the TLBs forgot it.
+//!
+//! **Break before make.** Where a live entry becomes another with other memory type, size or scope, it is
+//! absent in between, and flushed.
+//!
+//! What may be edited, who owns new tables and which tables stay is the caller's [`Policy`].
+
+mod map;
+mod modify;
+mod split;
+
+use core::ops::Range;
+
+use super::error::EditError;
+use super::flush::Flush;
+use super::mem::Machine;
+use super::node::Node;
+use crate::addr::{PhysAddr, VirtAddr, VirtRange};
+use crate::attr::{Asid, Attrs};
+use crate::format::{Descriptor, EncodeError, Entry, Format, Leaf, Owner, RUN, Runs, TableEntry};
+use bitflags::bitflags;
+
+bitflags! {
+    /// Which leaves larger than a page an edit may choose.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+    pub struct LeafSizes: u8 {
+        /// Sections and blocks.
+        const BLOCKS = 1;
+        /// Runs of sixteen leaves that share a TLB entry: supersections, large pages, contiguous hints.
+        const RUNS = 2;
+        /// The largest that alignment allows.
+        const LARGEST = Self::BLOCKS.bits() | Self::RUNS.bits();
+        /// Single pages alone.
+        const PAGES = 0;
+    }
+}
+
+/// What the owner of a tree decides.
+pub trait Policy {
+    /// Who owns the tables that an edit makes.
+    fn owner(&self) -> Owner;
+    /// Whether what user space maps is closed to privileged execution; the CPU must have PXN.
+    fn pxn(&self) -> bool;
+    /// The address space whose translations an edit changes, `None` for all.
+    fn asid(&self) -> Option<Asid>;
+    /// Whether the entry for `va` at `depth` was copied elsewhere: it may go from absent to a table, and
+    /// nothing else.
+    fn frozen(&self, depth: usize, va: VirtAddr) -> bool;
+    /// Whether the table that the entry for `va` at `depth` points to stays when it becomes empty.
+    fn keeps(&self, depth: usize, va: VirtAddr) -> bool;
+}
+
+/// A tree of tables and the policy for its edits.
+pub struct Editor<'m, F: Format, M, P> {
+    pub(super) root: Node<'m, F, M>,
+    pub(super) policy: P,
+}
+
+/// What one edit maps: how physical follows virtual, with which attributes, in which leaves.
+#[derive(Clone, Copy)]
+struct Mapping {
+    /// Physical minus virtual address, modulo 2^64.
+    offset: u64,
+    attrs: Attrs,
+    sizes: LeafSizes,
+}
+
+impl Mapping {
+    fn phys(&self, va: VirtAddr) -> PhysAddr {
+        PhysAddr::truncate(u64::from(va.0).wrapping_add(self.offset))
+    }
+
+    /// The part of `range` made of whole, aligned units of `1 << shift` bytes in both address spaces.
+    fn aligned(&self, range: VirtRange, shift: u32) -> Option<VirtRange> {
+        let mask = (1u64 << shift) - 1;
+        if self.offset & mask != 0 {
+            return None;
+        }
+        let start = (u64::from(range.start().0) + mask) & !mask;
+        let end = (u64::from(range.last().0) + 1) & !mask;
+        if start >= end {
+            return None;
+        }
+        VirtRange::inclusive(VirtAddr(start as u32), VirtAddr((end - 1) as u32)).ok()
+    }
+}
+
+impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
+    /// An editor of the tree at `root`.
+    ///
+    /// # Safety
+    /// `root` is the root of a tree whose tables are the machine's, and nobody else edits it meanwhile.
+    pub unsafe fn new(machine: &'m M, root: PhysAddr, policy: P) -> Self {
+        // SAFETY: the caller answers for it.
+        Self { root: unsafe { Node::new(machine, root, 0) }, policy }
+    }
+
+    fn machine(&self) -> &'m M {
+        self.root.machine()
+    }
+
+    fn flush(&self) -> Flush<'m, F, M> {
+        Flush::new(self.machine(), self.policy.asid())
+    }
+
+    /// Whether this tree may write the table that `entry` points to.
+    fn owns(&self, entry: &TableEntry) -> bool {
+        entry.owner != Owner::Swapper || self.policy.owner() == Owner::Swapper
+    }
+
+    /// The descriptor of a leaf at `depth`.
+    fn leaf(
+        &self,
+        depth: usize,
+        frame: PhysAddr,
+        attrs: Attrs,
+        run: bool,
+    ) -> Result<F::Raw, EncodeError> {
+        let pxn = self.policy.pxn()
+            && attrs.user
+            && F::LEVELS[depth].leaf_pxn
+            && attrs.access != crate::attr::Access::None;
+        F::encode(depth, Entry::Leaf(Leaf { frame, attrs, run, pxn }))
+    }
+
+    /// The descriptor of a link from `depth` to `table`.
+    fn link(&self, depth: usize, table: PhysAddr) -> Result<F::Raw, EncodeError> {
+        let owner = self.policy.owner();
+        let pxn = self.policy.pxn() && owner == Owner::User;
+        F::encode(depth, Entry::Table(TableEntry { table, owner, pxn }))
+    }
+
+    /// What neighbouring leaves at `depth` differ by.
+    fn step(depth: usize, run: bool) -> F::Raw {
+        match F::LEVELS[depth].runs {
+            Some(Runs::Identical) if run => F::Raw::default(),
+            _ => F::Raw::from_u64(1 << F::LEVELS[depth].shift),
+        }
+    }
+
+    /// Breaks the entries of `node` that translate `range`, and waits until no TLB knows them.
+    ///
+    /// # Safety
+    /// Nothing that runs uses what they map until they are made again.
+    unsafe fn break_entries(&self, node: &Node<'m, F, M>, range: VirtRange) {
+        let indices = node.indices(range);
+        // SAFETY: the caller vouches that nothing uses these mappings.
+        unsafe { node.zero(indices.clone()) };
+        self.clean(node, indices);
+        let mut flush = self.flush();
+        flush.add_wide(range);
+        flush.settle();
+    }
+
+    /// Cleans the entries of `node` at `indices` for walks that do not snoop.
+    fn clean(&self, node: &Node<'m, F, M>, indices: Range<usize>) {
+        let (from, bytes) = node.bytes(indices);
+        self.machine().clean(from, bytes);
+    }
+}
+
+/// Refuses a range that does not consist of pages.
+pub(super) fn check_pages(range: VirtRange) -> Result<(), EditError> {
+    if range.is_aligned(12) { Ok(()) } else { Err(EditError::Misaligned) }
+}
+
+/// Leaves in a run, for shifts.
+const RUN_SHIFT: u32 = RUN.trailing_zeros();

@@ -1,0 +1,308 @@
+//! Changing what is mapped: unmapping, protecting.
+
+use super::{Editor, Policy, check_pages};
+use crate::addr::VirtRange;
+use crate::attr::{Access, Attrs};
+use crate::format::{Entry, Format, Leaf, RUN};
+use crate::table::error::EditError;
+use crate::table::flush::Flush;
+use crate::table::mem::Machine;
+use crate::table::memo::Memo;
+use crate::table::node::Node;
+use crate::table::reserve::{Need, Reserve};
+
+/// Whether an address without a mapping is an error.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Holes {
+    Refused,
+    Skipped,
+}
+
+/// Whether a change of attributes needs the old translation gone before the new one is made
+/// (DDI 0406C B3.10.1).
+fn needs_break(old: Attrs, new: Attrs) -> bool {
+    old.access != Access::None
+        && new.access != Access::None
+        && (old.memory, old.share, old.global) != (new.memory, new.share, new.global)
+}
+
+impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
+    /// Unmaps all of `range`. Leaves and runs that its ends cut are split; tables that become empty are
+    /// freed with the flush, where the policy lets them.
+    ///
+    /// # Errors
+    /// [`EditError`]; nothing was changed. [`EditError::NotMapped`] names the first hole.
+    ///
+    /// # Safety
+    /// Nothing uses the mappings any more, nor, until the flush is paid, the memory for anything else; and
+    /// what is split is not what runs.
+    pub unsafe fn unmap(&mut self, range: VirtRange) -> Result<Flush<'m, F, M>, EditError> {
+        // SAFETY: the caller answers for it.
+        unsafe { self.remove(range, Holes::Refused) }
+    }
+
+    /// Unmaps what is mapped in `range`, and does not mind holes.
+    ///
+    /// # Errors
+    /// As for [`unmap`](Self::unmap), but for holes.
+    ///
+    /// # Safety
+    /// As for [`unmap`](Self::unmap).
+    pub unsafe fn clear(&mut self, range: VirtRange) -> Result<Flush<'m, F, M>, EditError> {
+        // SAFETY: the caller answers for it.
+        unsafe { self.remove(range, Holes::Skipped) }
+    }
+
+    /// Changes what may be done with `range`, all of which is mapped; memory type, frames and marks stay.
+    ///
+    /// # Errors
+    /// [`EditError`]; nothing was changed.
+    ///
+    /// # Safety
+    /// Nothing relies on an access that ends; the new access breaks no promise of Rust code. What is split
+    /// is not what runs.
+    pub unsafe fn protect(
+        &mut self,
+        range: VirtRange,
+        access: Access,
+    ) -> Result<Flush<'m, F, M>, EditError> {
+        // SAFETY: the caller answers for it.
+        unsafe { self.modify(range, |attrs| attrs.with_access(access)) }
+    }
+
+    /// Gives every leaf in `range`, all of which is mapped, the attributes that `change` makes of its own.
+    ///
+    /// Where memory type, shareability or scope change, the leaf is absent for a moment
+    /// (break before make, DDI 0406C B3.10.1).
+    ///
+    /// # Errors
+    /// [`EditError`]; nothing was changed.
+    ///
+    /// # Safety
+    /// As for [`protect`](Self::protect); `change` gives the same answer to the same attributes.
+    pub unsafe fn modify(
+        &mut self,
+        range: VirtRange,
+        change: impl Fn(Attrs) -> Attrs,
+    ) -> Result<Flush<'m, F, M>, EditError> {
+        check_pages(range)?;
+        let mut need = Need::default();
+        self.plan_splits(range, &mut need)?;
+        let mut executable = false;
+        self.survey(&self.root, range, Holes::Refused, &mut |depth, leaf| {
+            let attrs = change(leaf.attrs);
+            executable |= leaf.attrs.access == Access::ReadExecute;
+            executable |= attrs.access == Access::ReadExecute;
+            self.changed(depth, leaf, attrs)?;
+            Ok(())
+        })?;
+        let mut reserve = Reserve::new(self.machine(), &need)?;
+        let mut flush = self.flush();
+        flush.add(range, executable);
+        // SAFETY: planned; the caller vouches for the change.
+        unsafe {
+            self.split_ends(range, &mut reserve);
+            self.rewrite(&self.root, range, &change);
+        }
+        Ok(flush)
+    }
+
+    unsafe fn remove(
+        &mut self,
+        range: VirtRange,
+        holes: Holes,
+    ) -> Result<Flush<'m, F, M>, EditError> {
+        check_pages(range)?;
+        let mut need = Need::default();
+        self.plan_splits(range, &mut need)?;
+        let (mut any, mut executable) = (false, false);
+        self.survey(&self.root, range, holes, &mut |_, leaf| {
+            any = true;
+            executable |= leaf.attrs.access == Access::ReadExecute;
+            Ok(())
+        })?;
+        let mut reserve = Reserve::new(self.machine(), &need)?;
+        let mut flush = self.flush();
+        if any {
+            flush.add(range, executable);
+            // SAFETY: planned; the caller vouches that nothing uses the mappings.
+            unsafe {
+                self.split_ends(range, &mut reserve);
+                self.forget(&self.root, range, &mut flush);
+            }
+        }
+        Ok(flush)
+    }
+
+    /// Looks at every entry that serves `range`, and calls `kind` once for each kind of leaf that a table
+    /// holds in a row.
+    fn survey(
+        &self,
+        node: &Node<'m, F, M>,
+        range: VirtRange,
+        holes: Holes,
+        kind: &mut impl FnMut(usize, Leaf) -> Result<(), EditError>,
+    ) -> Result<(), EditError> {
+        let depth = node.depth();
+        let frozen =
+            self.policy.frozen(depth, range.start()) || self.policy.frozen(depth, range.last());
+        let mut memo = Memo::<F>::default();
+        for index in node.indices(range) {
+            let raw = node.load(index);
+            if memo.knows(raw) {
+                continue;
+            }
+            let span = node.span(range.start(), index);
+            let Some(part) = span.intersection(range) else { continue };
+            let at = part.start();
+            match F::decode(depth, raw) {
+                Entry::Leaf(_) if frozen => return Err(EditError::Sealed { at }),
+                Entry::Leaf(leaf) => {
+                    kind(depth, leaf)?;
+                    memo = Memo::new(depth, leaf.run, raw, raw);
+                }
+                Entry::Table(table) if self.owns(&table) => {
+                    // SAFETY: the entry was just read from this node.
+                    let child = unsafe { node.child(table) };
+                    self.survey(&child, part, holes, kind)?;
+                }
+                Entry::Reserved => return Err(EditError::Reserved { at }),
+                // Swapper's tables hold nothing of this tree's.
+                Entry::Absent | Entry::Table(_) => {
+                    if holes == Holes::Refused {
+                        return Err(EditError::NotMapped { at });
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes `range`, which cuts no leaf and no run, absent below `node`. Tables that become empty and
+    /// need not stay go to `flush`.
+    unsafe fn forget(&self, node: &Node<'m, F, M>, range: VirtRange, flush: &mut Flush<'m, F, M>) {
+        let indices = node.indices(range);
+        if self.is_pte(node) {
+            // SAFETY: the caller of `remove` vouches that nothing uses the mappings.
+            unsafe { node.zero(indices.clone()) };
+            return self.clean(node, indices);
+        }
+        for index in indices.clone() {
+            let span = node.span(range.start(), index);
+            let Some(part) = span.intersection(range) else { continue };
+            let gone = match node.entry(index) {
+                Entry::Leaf(_) => true,
+                Entry::Table(table) if self.owns(&table) => {
+                    let keeps = self.policy.keeps(node.depth(), span.start());
+                    // SAFETY: the entry was just read from this node; what goes to the flush is cut off by
+                    // the store below before the flush is paid.
+                    unsafe {
+                        let child = node.child(table);
+                        let whole = part == span;
+                        if keeps || !whole {
+                            self.forget(&child, part, flush);
+                        }
+                        let gone = !keeps && (whole || self.is_empty(&child, part));
+                        if gone {
+                            self.give_up(&child, flush);
+                        }
+                        gone
+                    }
+                }
+                _ => false,
+            };
+            if gone {
+                // SAFETY: as above.
+                unsafe { node.store(index, F::Raw::default()) };
+            }
+        }
+        self.clean(node, indices);
+    }
+
+    /// Whether nothing is left in `child`, of which `part` was just made absent.
+    fn is_empty(&self, child: &Node<'m, F, M>, part: VirtRange) -> bool {
+        // Above the ptes, tables may have stayed in the part.
+        let absent = if self.is_pte(child) { child.indices(part) } else { 0..0 };
+        child.is_empty_outside(absent)
+    }
+
+    /// Hands a table and all that it owns to the flush.
+    unsafe fn give_up(&self, node: &Node<'m, F, M>, flush: &mut Flush<'m, F, M>) {
+        if !self.is_pte(node) {
+            for index in 0..node.level().entries() {
+                if let Entry::Table(table) = node.entry(index)
+                    && self.owns(&table)
+                {
+                    // SAFETY: the entry was just read from this node, which leaves the tree.
+                    unsafe { self.give_up(&node.child(table), flush) };
+                }
+            }
+        }
+        // SAFETY: the caller cuts the table off.
+        unsafe { flush.add_table(node.table(), node.depth()) };
+    }
+
+    fn is_pte(&self, node: &Node<'m, F, M>) -> bool {
+        node.depth() + 1 == F::LEVELS.len()
+    }
+
+    /// The descriptor of a leaf with new attributes, and whether it is in a run: not where the format has
+    /// no such run.
+    fn changed(&self, depth: usize, leaf: Leaf, attrs: Attrs) -> Result<(F::Raw, bool), EditError> {
+        if leaf.run
+            && let Ok(raw) = self.leaf(depth, leaf.frame, attrs, true)
+        {
+            return Ok((raw, true));
+        }
+        Ok((self.leaf(depth, leaf.frame, attrs, false)?, false))
+    }
+
+    /// Gives the leaves in `range`, which cuts none of them, their new attributes.
+    unsafe fn rewrite(
+        &self,
+        node: &Node<'m, F, M>,
+        range: VirtRange,
+        change: &impl Fn(Attrs) -> Attrs,
+    ) {
+        let depth = node.depth();
+        let mut memo = Memo::<F>::default();
+        let mut indices = node.indices(range);
+        while let Some(index) = indices.next() {
+            let raw = node.load(index);
+            if memo.knows(raw) {
+                // SAFETY: the caller of `modify` vouches for the change.
+                unsafe { node.store(index, memo.apply(raw)) };
+                continue;
+            }
+            let span = node.span(range.start(), index);
+            match F::decode(depth, raw) {
+                Entry::Table(table) => {
+                    let Some(part) = span.intersection(range) else { continue };
+                    // SAFETY: the entry was just read from this node; the plan found it ours.
+                    unsafe { self.rewrite(&node.child(table), part, change) };
+                }
+                Entry::Leaf(leaf) => {
+                    let attrs = change(leaf.attrs);
+                    // The plan encoded it.
+                    let Ok((new, run)) = self.changed(depth, leaf, attrs) else { return };
+                    if run == leaf.run && !needs_break(leaf.attrs, attrs) {
+                        memo = Memo::new(depth, run, raw, new);
+                        // SAFETY: as above.
+                        unsafe { node.store(index, new) };
+                        continue;
+                    }
+                    let count = if leaf.run { RUN } else { 1 };
+                    let unit = span.hull(node.span(range.start(), index + count - 1));
+                    // SAFETY: as above; what is broken is made again at once.
+                    unsafe {
+                        self.break_entries(node, unit);
+                        node.fill(index..index + count, new, Self::step(depth, run));
+                    }
+                    indices = index + count..indices.end;
+                }
+                Entry::Absent | Entry::Reserved => {}
+            }
+        }
+        self.clean(node, node.indices(range));
+    }
+}

@@ -1,0 +1,163 @@
+//! Splitting the leaf or run that a boundary cuts.
+//!
+//! A run becomes sixteen leaves, a leaf a table of smaller ones with the same meaning. What is split is
+//! absent for a moment (break before make), so it must not be what runs.
+
+use super::{Editor, LeafSizes, Mapping, Policy, RUN_SHIFT};
+use crate::addr::{VirtAddr, VirtRange};
+use crate::format::{Entry, Format, Leaf, Runs};
+use crate::table::error::EditError;
+use crate::table::flush::publish;
+use crate::table::mem::Machine;
+use crate::table::node::Node;
+use crate::table::reserve::{Need, Reserve};
+
+/// A leaf or run that a boundary cuts.
+struct Cut<'m, F: Format, M> {
+    node: Node<'m, F, M>,
+    leaf: Leaf,
+    /// All that the leaf, or its run, translates.
+    span: VirtRange,
+}
+
+impl<F: Format, M: Machine> Cut<'_, F, M> {
+    /// The same translation, for smaller leaves.
+    fn mapping(&self, boundary: VirtAddr) -> Mapping {
+        let level = self.node.level();
+        // Each word of an identical run holds the run's base; other leaves hold their own.
+        let holder = match level.runs {
+            Some(Runs::Identical) if self.leaf.run => self.span.start(),
+            _ => boundary.align_down(level.shift),
+        };
+        let offset = self.leaf.frame.as_u64().wrapping_sub(u64::from(holder.0));
+        Mapping { offset, attrs: self.leaf.attrs, sizes: LeafSizes::LARGEST }
+    }
+}
+
+/// The address behind `range`, unless that is the top of the address space.
+fn end(range: VirtRange) -> Option<VirtAddr> {
+    range.last().0.checked_add(1).map(VirtAddr)
+}
+
+impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
+    /// The leaf or run that `boundary` cuts in two, if any.
+    fn cut(&self, boundary: VirtAddr) -> Option<Cut<'m, F, M>> {
+        let mut node = self.root;
+        loop {
+            match node.entry(node.index(boundary)) {
+                // SAFETY: the entry was just read from this node.
+                Entry::Table(table) if self.owns(&table) => node = unsafe { node.child(table) },
+                Entry::Leaf(leaf) => {
+                    let shift = node.level().shift + if leaf.run { RUN_SHIFT } else { 0 };
+                    let span = VirtRange::aligned(boundary, shift);
+                    return (span.start() != boundary).then_some(Cut { node, leaf, span });
+                }
+                _ => return None,
+            }
+        }
+    }
+
+    /// Checks that the leaves cut by the ends of `range` can be split, and counts the tables for it.
+    pub(super) fn plan_splits(&self, range: VirtRange, need: &mut Need) -> Result<(), EditError> {
+        let start = Some(range.start());
+        let ends = [start, end(range)].map(|boundary| boundary.map(|at| (at, self.plan_split(at))));
+        let mut first: Option<(VirtAddr, usize)> = None;
+        for (boundary, from) in ends.into_iter().flatten() {
+            let Some(from) = from? else { continue };
+            for (depth, need) in need.iter_mut().enumerate().take(F::LEVELS.len()).skip(from) {
+                let shift = F::LEVELS[depth - 1].shift;
+                // Both ends may cut the same entry: then one table serves both.
+                let shared = first.is_some_and(|(other, from)| {
+                    depth >= from
+                        && !other.is_aligned(shift)
+                        && other.align_down(shift) == boundary.align_down(shift)
+                });
+                if !boundary.is_aligned(shift) && !shared {
+                    *need += 1;
+                }
+            }
+            first = Some((boundary, from));
+        }
+        Ok(())
+    }
+
+    /// The depth from which tables are needed so that nothing crosses `boundary`, if any are.
+    fn plan_split(&self, boundary: VirtAddr) -> Result<Option<usize>, EditError> {
+        let Some(cut) = self.cut(boundary) else { return Ok(None) };
+        let at = cut.span.start();
+        let depth = cut.node.depth();
+        if self.policy.frozen(depth, boundary) {
+            return Err(EditError::Sealed { at });
+        }
+        let mapping = cut.mapping(boundary);
+        if cut.leaf.run {
+            self.check_leaves(depth, cut.span, &mapping, false)?;
+        }
+        let below = (depth + 1..F::LEVELS.len())
+            .take_while(|depth| !boundary.is_aligned(F::LEVELS[depth - 1].shift));
+        let mut from = None;
+        for depth in below {
+            from = from.or(Some(depth));
+            let span = VirtRange::aligned(boundary, F::LEVELS[depth - 1].shift);
+            self.check_leaves(depth, span, &mapping, false)?;
+        }
+        Ok(from)
+    }
+
+    /// Splits what the ends of `range` cut, as planned.
+    ///
+    /// # Safety
+    /// Nothing that runs uses what is split; the reserve holds what [`plan_splits`](Self::plan_splits)
+    /// counted.
+    pub(super) unsafe fn split_ends(&self, range: VirtRange, reserve: &mut Reserve<'m, F, M>) {
+        for boundary in [Some(range.start()), end(range)].into_iter().flatten() {
+            while let Some(cut) = self.cut(boundary) {
+                // SAFETY: the caller answers for it.
+                unsafe {
+                    if cut.leaf.run {
+                        self.split_run(&cut, boundary);
+                    } else {
+                        self.split_leaf(&cut, boundary, reserve);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Turns a run into sixteen leaves.
+    unsafe fn split_run(&self, cut: &Cut<'m, F, M>, boundary: VirtAddr) {
+        // SAFETY: the caller of `split_ends` vouches that nothing uses it; it maps the same as before.
+        unsafe {
+            self.break_entries(&cut.node, cut.span);
+            self.fill_leaves(&cut.node, cut.span, &cut.mapping(boundary), false);
+        }
+        self.clean(&cut.node, cut.node.indices(cut.span));
+        publish(self.machine());
+    }
+
+    /// Turns a leaf into a table of leaves, in the largest that do not cross `boundary`.
+    unsafe fn split_leaf(
+        &self,
+        cut: &Cut<'m, F, M>,
+        boundary: VirtAddr,
+        reserve: &mut Reserve<'m, F, M>,
+    ) {
+        let depth = cut.node.depth() + 1;
+        let Some(table) = reserve.take(depth) else { return };
+        let mapping = cut.mapping(boundary);
+        let halves = [
+            VirtRange::inclusive(cut.span.start(), VirtAddr(boundary.0 - 1)),
+            VirtRange::inclusive(boundary, cut.span.last()),
+        ];
+        // SAFETY: the table is ours alone until it is linked; it maps what the leaf did.
+        unsafe {
+            let child = Node::new(self.machine(), table, depth);
+            child.zero(0..child.level().entries());
+            for half in halves.into_iter().flatten() {
+                self.build(&child, half, &mapping, reserve, false);
+            }
+            self.link_table(&cut.node, cut.span, &child, true, true);
+        }
+        publish(self.machine());
+    }
+}

@@ -1,0 +1,181 @@
+//! The debt an edit leaves: what TLBs may still remember, and the tables that may only be freed once they
+//! have forgotten.
+//!
+//! The recipe is the manual's (DDI 0406C B3.10.1) and stands here alone:
+//!
+//! ```text
+//! stores ─▶ clean lines, where walks do not snoop ─▶ DSB ISHST ─▶ TLBI … ─▶ BPIALL, where code went
+//!        ─▶ DSB ISH ─▶ ISB ─▶ free the tables
+//! ```
+
+use core::fmt;
+use core::marker::PhantomData;
+
+use super::mem::Machine;
+use super::node::MAX_LEVELS;
+use super::reserve::Chain;
+use crate::addr::{PAGE_SIZE, PhysAddr, VirtAddr, VirtRange};
+use crate::attr::Asid;
+use crate::format::Format;
+
+/// From this many pages on, one operation that forgets everything is cheaper than one a page. More than
+/// the 16 of a run of pages, so that one such leaf is still forgotten alone.
+const MANY_PAGES: u64 = 32;
+
+/// Completes stores to linked tables that only made absent entries present.
+///
+/// No TLB remembers a fault, so nothing needs to be forgotten (DDI 0406C B3.10.1).
+#[inline]
+pub(crate) fn publish<M: Machine>(machine: &M) {
+    machine.dsb_ishst();
+    machine.isb();
+}
+
+/// What an edit owes before its effects may be relied on, and the tables it took out of the tree.
+///
+/// It is paid by [`pay`](Self::pay), or when dropped: it cannot be forgotten, only put off or
+/// [merged](Self::merge). Until then other CPUs, and this one, may still use the old translations.
+#[must_use = "old translations stay in use until the flush is paid"]
+pub struct Flush<'m, F: Format, M: Machine> {
+    machine: &'m M,
+    asid: Option<Asid>,
+    range: Option<VirtRange>,
+    everything: bool,
+    /// TLBs may know the range under any of its addresses, or its tables in walk caches.
+    wide: bool,
+    executable: bool,
+    tables: [Chain; MAX_LEVELS],
+    format: PhantomData<F>,
+}
+
+impl<'m, F: Format, M: Machine> Flush<'m, F, M> {
+    /// No debt yet. `asid` names the address space whose translations are meant; `None` means every one.
+    pub(crate) fn new(machine: &'m M, asid: Option<Asid>) -> Self {
+        Self {
+            machine,
+            asid,
+            range: None,
+            everything: false,
+            wide: false,
+            executable: false,
+            tables: Default::default(),
+            format: PhantomData,
+        }
+    }
+
+    /// Translations of `range` changed; `executable` if code could be fetched through them.
+    pub(crate) fn add(&mut self, range: VirtRange, executable: bool) {
+        self.range = Some(self.range.map_or(range, |old| old.hull(range)));
+        self.executable |= executable;
+    }
+
+    /// Translations of `range` changed size or place.
+    pub(crate) fn add_wide(&mut self, range: VirtRange) {
+        self.wide = true;
+        self.add(range, true);
+    }
+
+    /// All translations of all address spaces are to be forgotten.
+    pub(crate) fn add_everything(&mut self) {
+        self.everything = true;
+        self.executable = true;
+        self.asid = None;
+    }
+
+    /// Takes over a table that no entry points to any more.
+    ///
+    /// # Safety
+    /// The table came from the machine's allocator for `depth`, the tree no longer refers to it, and the
+    /// addresses it translated are [added](Self::add).
+    pub(crate) unsafe fn add_table(&mut self, table: PhysAddr, depth: usize) {
+        // Walk caches may hold the table under any address that it translated.
+        self.wide = true;
+        // SAFETY: the caller answers for it.
+        unsafe { self.tables[depth].push::<F, M>(self.machine, table) };
+    }
+
+    /// Whether nothing is owed.
+    pub fn is_empty(&self) -> bool {
+        self.range.is_none() && !self.everything
+    }
+
+    /// The addresses whose translations changed, as one range that holds them all.
+    pub fn range(&self) -> Option<VirtRange> {
+        if self.everything { Some(VirtRange::ALL) } else { self.range }
+    }
+
+    /// Takes over the debt of `other`, so that both are paid with one set of barriers.
+    pub fn merge(&mut self, mut other: Self) {
+        if self.asid != other.asid {
+            self.asid = None;
+        }
+        if let Some(range) = other.range.take() {
+            self.add(range, other.executable);
+        }
+        if core::mem::take(&mut other.everything) {
+            self.add_everything();
+        }
+        self.wide |= other.wide;
+        for (mine, theirs) in self.tables.iter_mut().zip(&mut other.tables) {
+            mine.append::<F, M>(self.machine, core::mem::take(theirs));
+        }
+    }
+
+    /// Makes every CPU forget what changed, then frees the tables.
+    pub fn pay(self) {}
+
+    /// Makes every CPU forget what changed so far, and keeps the tables.
+    pub(crate) fn settle(&mut self) {
+        let everything = core::mem::take(&mut self.everything);
+        let wide = core::mem::take(&mut self.wide);
+        let changed = self.range.take().or(everything.then_some(VirtRange::ALL));
+        let Some(range) = changed else { return };
+        let machine = self.machine;
+        machine.dsb_ishst();
+        let many = everything || wide || range.bytes() > MANY_PAGES * u64::from(PAGE_SIZE);
+        match self.asid {
+            Some(asid) if many => machine.tlbiasid(asid),
+            None if many => machine.tlbiall(),
+            asid => {
+                let mut va = range.start().align_down(12);
+                loop {
+                    match asid {
+                        Some(asid) => machine.tlbimva(va, asid),
+                        None => machine.tlbimvaa(va),
+                    }
+                    match va.0.checked_add(PAGE_SIZE) {
+                        Some(next) if next <= range.last().0 => va = VirtAddr(next),
+                        _ => break,
+                    }
+                }
+            }
+        }
+        if core::mem::take(&mut self.executable) {
+            machine.bpiall();
+        }
+        machine.dsb_ish();
+        machine.isb();
+    }
+}
+
+impl<F: Format, M: Machine> Drop for Flush<'_, F, M> {
+    fn drop(&mut self) {
+        self.settle();
+        for (chain, level) in self.tables.iter_mut().zip(F::LEVELS) {
+            while let Some(table) = chain.pop::<F, M>(self.machine) {
+                // SAFETY: unlinked by the edit, forgotten by `settle`.
+                unsafe { self.machine.free(table, level) };
+            }
+        }
+    }
+}
+
+impl<F: Format, M: Machine> fmt::Debug for Flush<'_, F, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flush")
+            .field("asid", &self.asid)
+            .field("range", &self.range())
+            .field("executable", &self.executable)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,103 @@
+//! How tables are reached, allocated and kept in step with the hardware: the traits that an embedding
+//! kernel and [`armv7`](crate::armv7) implement, and that the tests' simulated machine implements too.
+//!
+//! A table is zeroed, published and only then linked; see [`edit`](super::edit).
+
+use core::fmt;
+
+use crate::addr::{PhysAddr, VirtAddr};
+use crate::attr::Asid;
+use crate::format::{Descriptor, Level};
+
+/// No memory was left for a table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub struct OutOfMemory;
+
+impl fmt::Display for OutOfMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no memory is left for a page table")
+    }
+}
+
+impl core::error::Error for OutOfMemory {}
+
+/// Where tables come from and how the CPU reaches them.
+///
+/// # Safety
+/// Implementations promise that
+/// - [`allocate`](Self::allocate) returns memory of [`Level::table_bytes`] bytes, aligned to as many, that
+///   nothing else uses until it is given to [`free`](Self::free);
+/// - [`virt`](Self::virt) of such memory, and of any address in it, is valid for reads and writes for as long;
+/// - the memory is normal, cacheable, and shareable as the TTBR's walk attributes say;
+/// - in the classic format the memory lies below 4 GiB, where its 32-bit descriptors reach.
+pub unsafe trait TableMemory {
+    /// Memory for one table of `level`, with any content.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`]; the caller then changes nothing.
+    fn allocate(&self, level: &'static Level) -> Result<PhysAddr, OutOfMemory>;
+
+    /// Takes back the memory of one table.
+    ///
+    /// # Safety
+    /// `table` came from [`allocate`](Self::allocate) for the same level, no entry points to it, and no
+    /// TLB or walk cache remembers it.
+    unsafe fn free(&self, table: PhysAddr, level: &'static Level);
+
+    /// Where the CPU sees the table memory at `at`.
+    fn virt(&self, at: PhysAddr) -> *mut u8;
+
+    /// Reads a descriptor with one single-copy atomic load.
+    ///
+    /// # Safety
+    /// `at` is aligned and lies in a table.
+    #[inline]
+    unsafe fn load<D: Descriptor>(&self, at: *const D) -> D {
+        // SAFETY: the caller answers for `at`. A volatile access is one LDR or LDRD, and LDRD is
+        // single-copy atomic where LPAE is implemented (DDI 0406C A3.5.3).
+        unsafe { at.read_volatile() }
+    }
+
+    /// Writes a descriptor with one single-copy atomic store.
+    ///
+    /// # Safety
+    /// `at` is aligned and lies in a table that the caller may change.
+    #[inline]
+    unsafe fn store<D: Descriptor>(&self, at: *mut D, value: D) {
+        // SAFETY: the caller answers for `at`. A volatile access is one STR or STRD; `cargo xtask test`
+        // checks the disassembly.
+        unsafe { at.write_volatile(value) }
+    }
+}
+
+/// The instructions that keep table walks, TLBs and branch predictors in step with stores to tables.
+///
+/// Each method is one instruction, or nothing where this machine does not need it: walks that snoop the
+/// data cache need no cleaning, a uniprocessor needs no broadcast. The recipes that combine them stand in
+/// [`flush`](super::flush).
+pub trait Maintenance {
+    /// Cleans the data cache lines of `bytes` bytes at `from` to the point of unification (DCCMVAU), where
+    /// table walks do not see the data cache (ID_MMFR3.CohWalk = 0).
+    fn clean(&self, from: *const u8, bytes: usize);
+    /// DSB ISHST: earlier stores and cleans are complete.
+    fn dsb_ishst(&self);
+    /// DSB ISH: earlier stores and maintenance are complete, on every CPU.
+    fn dsb_ish(&self);
+    /// ISB: later instructions see what is complete.
+    fn isb(&self);
+    /// TLBIMVA\[IS\]: forgets the page at `va` in one address space, and global translations of it.
+    fn tlbimva(&self, va: VirtAddr, asid: Asid);
+    /// TLBIMVAA\[IS\]: forgets the page at `va` in every address space.
+    fn tlbimvaa(&self, va: VirtAddr);
+    /// TLBIASID\[IS\]: forgets what one address space translates, but for global translations.
+    fn tlbiasid(&self, asid: Asid);
+    /// TLBIALL\[IS\]: forgets everything.
+    fn tlbiall(&self);
+    /// BPIALL\[IS\]: forgets branch predictions.
+    fn bpiall(&self);
+}
+
+/// All that table code needs of the machine it runs on.
+pub trait Machine: TableMemory + Maintenance {}
+
+impl<T: TableMemory + Maintenance> Machine for T {}

@@ -1,0 +1,44 @@
+//! What the last leaf of a table meant: neighbours mostly mean the same, and then one mask and one
+//! comparison replace a decode.
+
+use crate::format::Format;
+
+/// The attribute bits of one kind of leaf, and what an edit makes of them.
+#[derive(Clone, Copy)]
+pub(super) struct Memo<F: Format> {
+    /// The bits that hold the frame.
+    frame: F::Raw,
+    /// The others.
+    bits: F::Raw,
+    /// What the others become.
+    new_bits: F::Raw,
+}
+
+impl<F: Format> Memo<F> {
+    /// Leaves at `depth` that have all but the frame in common with `raw`, and become `new`.
+    #[inline]
+    pub(super) fn new(depth: usize, run: bool, raw: F::Raw, new: F::Raw) -> Self {
+        let frame = F::frame_mask(depth, run);
+        Self { frame, bits: raw & !frame, new_bits: new & !frame }
+    }
+
+    /// Whether `raw` is such a leaf.
+    #[inline]
+    pub(super) fn knows(&self, raw: F::Raw) -> bool {
+        raw & !self.frame == self.bits
+    }
+
+    /// What `raw`, which is such a leaf, becomes.
+    #[inline]
+    pub(super) fn apply(&self, raw: F::Raw) -> F::Raw {
+        raw & self.frame | self.new_bits
+    }
+}
+
+impl<F: Format> Default for Memo<F> {
+    /// Knows no leaf: no format has one with every bit set.
+    fn default() -> Self {
+        let zero = F::Raw::default();
+        Self { frame: zero, bits: !zero, new_bits: zero }
+    }
+}

@@ -1,0 +1,11 @@
+//! The walk: generic in the format; no bit, no instruction, no policy.
+
+pub mod edit;
+pub mod error;
+pub mod flush;
+pub mod heap;
+pub mod mem;
+mod memo;
+pub mod node;
+mod reserve;
+pub mod walk;
