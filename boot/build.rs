@@ -1,0 +1,12 @@
+//! Hands the linker script to the linker.
+
+use std::path::Path;
+
+fn main() {
+    let boot = std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR");
+    let script = Path::new(&boot).parent().expect("boot lies in the workspace").join("linker.ld");
+    println!("cargo:rerun-if-changed={}", script.display());
+    if std::env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "arm") {
+        println!("cargo:rustc-link-arg-bins=-T{}", script.display());
+    }
+}

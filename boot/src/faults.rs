@@ -1,0 +1,190 @@
+//! Exceptions: expected ones are recorded and resumed, all others end the run with a line that says what
+//! happened, where, and at which level of the tables.
+
+use core::arch::global_asm;
+use core::fmt;
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+
+use armv7a_mm::armv7::cp15::{DFAR, DFSR, IFAR, IFSR};
+use armv7a_mm::format::{Active, Fault, FaultKind, Format};
+use spin::Mutex;
+
+use crate::{console, harness, println};
+
+global_asm!(
+    include_str!("vectors.S"),
+    EXCEPTION = sym exception,
+    KERNEL_SP = sym KERNEL_SP,
+);
+
+/// Which vector was taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum Vector {
+    /// An instruction that the CPU does not know, or may not run.
+    Undefined = 1,
+    /// SVC.
+    Supervisor = 2,
+    /// An instruction could not be fetched.
+    Prefetch = 3,
+    /// A data access failed.
+    Data = 4,
+    /// An interrupt.
+    Irq = 6,
+    /// A fast interrupt.
+    Fiq = 7,
+    /// One of the two vectors that nothing should reach.
+    Stray = 0,
+}
+
+/// What an exception saved, as vectors.S pushes it.
+#[repr(C)]
+#[derive(Debug)]
+struct Frame {
+    r: [u32; 13],
+    _padding: u32,
+    pc: u32,
+    psr: u32,
+}
+
+/// An exception that was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FaultRecord {
+    /// Which vector.
+    pub vector: Vector,
+    /// DFSR, or IFSR of a prefetch abort; 0 where the exception has none.
+    pub fsr: u32,
+    /// DFAR, or IFAR of a prefetch abort; 0 where the exception has none.
+    pub far: u32,
+    /// The instruction: after an SVC, the one behind it.
+    pub pc: u32,
+    /// CPSR when it was taken.
+    pub psr: u32,
+    /// r0 when it was taken: what user code wants to say by its SVC.
+    pub r0: u32,
+}
+
+impl FaultRecord {
+    /// The decoded fault status of an abort.
+    pub fn fault(&self) -> Option<Fault> {
+        matches!(self.vector, Vector::Prefetch | Vector::Data)
+            .then(|| Active::decode_fault(self.fsr, self.vector == Vector::Prefetch))
+    }
+
+    /// The kind of an abort.
+    pub fn kind(&self) -> Option<FaultKind> {
+        self.fault().map(|fault| fault.kind)
+    }
+}
+
+impl fmt::Display for FaultRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.fault() {
+            Some(fault) => {
+                write!(f, "{:?} fault", fault.kind)?;
+                if let Some(level) = fault.depth.and_then(|depth| Active::LEVELS.get(depth)) {
+                    write!(f, " at the {}", level.name)?;
+                }
+                f.write_str(match (fault.instruction, fault.maintenance, fault.write) {
+                    (true, _, _) => ", fetching ",
+                    (_, true, _) => ", maintaining ",
+                    (_, _, true) => ", writing ",
+                    _ => ", reading ",
+                })?;
+                if fault.address_valid {
+                    write!(f, "{:#010x}", self.far)?;
+                } else {
+                    f.write_str("an unknown address")?;
+                }
+                write!(f, " (fsr {:#x})", self.fsr)?;
+            }
+            None => write!(f, "{:?} exception", self.vector)?,
+        }
+        write!(f, ", pc {:#010x}, {} mode", self.pc, mode(self.psr))
+    }
+}
+
+/// The name of the mode in a CPSR.
+pub fn mode(psr: u32) -> &'static str {
+    match psr & USER_MASK {
+        0x10 => "user",
+        0x11 => "FIQ",
+        0x12 => "IRQ",
+        0x13 => "SVC",
+        0x17 => "abort",
+        0x1B => "undefined",
+        0x1F => "system",
+        _ => "no known",
+    }
+}
+
+const USER_MASK: u32 = 0x1F;
+const USER: u32 = 0x10;
+/// SVC mode, ARM state, interrupts masked.
+const SVC: u32 = 0xD3;
+/// The T bit of a PSR.
+const THUMB: u32 = 1 << 5;
+
+/// Where an expected exception resumes: [`NOWHERE`], [`SKIP`], or an address.
+static RESUME: AtomicU32 = AtomicU32::new(NOWHERE);
+const NOWHERE: u32 = 0;
+/// Behind the instruction in question.
+pub const SKIP: u32 = 1;
+
+static RECORD: Mutex<Option<FaultRecord>> = Mutex::new(None);
+static REPORTING: AtomicBool = AtomicBool::new(false);
+
+/// The stack that `resume` returns to; vectors.S keeps it.
+static KERNEL_SP: AtomicU32 = AtomicU32::new(0);
+
+/// Expects one exception, which resumes at `resume` or skips its instruction ([`SKIP`]).
+pub fn expect(resume: u32) {
+    *RECORD.lock() = None;
+    RESUME.store(resume, Relaxed);
+}
+
+/// Expects no exception any more; the one that was taken since [`expect`].
+pub fn taken() -> Option<FaultRecord> {
+    RESUME.store(NOWHERE, Relaxed);
+    RECORD.lock().take()
+}
+
+extern "C" fn exception(frame: &mut Frame, vector: u32) {
+    let vector = match vector {
+        1 => Vector::Undefined,
+        2 => Vector::Supervisor,
+        3 => Vector::Prefetch,
+        4 => Vector::Data,
+        6 => Vector::Irq,
+        7 => Vector::Fiq,
+        _ => Vector::Stray,
+    };
+    let (fsr, far) = match vector {
+        Vector::Prefetch => (IFSR::read(), IFAR::read()),
+        Vector::Data => (DFSR::read(), DFAR::read()),
+        _ => (0, 0),
+    };
+    let record = FaultRecord { vector, fsr, far, pc: frame.pc, psr: frame.psr, r0: frame.r[0] };
+    let resume = RESUME.swap(NOWHERE, Relaxed);
+    if resume == NOWHERE {
+        report(&record);
+    }
+    // Free: only the code that expects locks it, and not while it expects.
+    *RECORD.lock() = Some(record);
+    match (frame.psr & USER_MASK == USER, resume) {
+        (false, SKIP) => frame.pc += if frame.psr & THUMB == 0 { 4 } else { 2 },
+        (_, at) => {
+            frame.pc = at;
+            frame.psr = SVC;
+        }
+    }
+}
+
+/// Says what happened, and ends.
+fn report(record: &FaultRecord) -> ! {
+    if !REPORTING.swap(true, Relaxed) {
+        harness::break_line();
+        println!("fault: {record}{}", harness::During);
+    }
+    console::exit(1)
+}

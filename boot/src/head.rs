@@ -1,0 +1,58 @@
+//! head.S, and the constants it is assembled with: each exists once, in the library where it is the format's.
+
+use core::arch::global_asm;
+
+use armv7a_mm::attr::{MemoryType, Shareability};
+use armv7a_mm::format::control::{Registers, sctlr};
+use armv7a_mm::format::{Active, Format};
+
+/// Where the linear map begins: virtual, the start of RAM.
+pub const PAGE_OFFSET: u32 = 0xC000_0000;
+
+/// Where the early map shows what r2 pointed to: two entries, read only in spirit, dropped with the early map.
+pub const WINDOW: u32 = 0xFF80_0000;
+
+/// The level whose leaves make the early map: sections, 2 MiB blocks.
+const EARLY: usize = Active::LEVELS.len() - 2;
+
+/// log2 of what an early leaf maps.
+pub const SHIFT: u32 = Active::LEVELS[EARLY].shift;
+
+/// An early leaf's low word: privileged access, access flag set, global, normal memory. It both writes and
+/// executes, which [`Format::encode`] refuses by design: this map lives until the kernel has built its own.
+const LEAF: u32 = {
+    let index = MemoryType::WriteBackWriteAllocate.index() as u32;
+    if Active::LPAE {
+        // Block; AttrIndx, SH, AF (DDI 0406C B3.6.2).
+        0b01 | index << 2 | (Shareability::Inner as u32) << 8 | 1 << 10
+    } else {
+        // Section; {TEX[0], C, B}, AP[0] as access flag, S (B3.5.1).
+        0b10 | (index & 0b11) << 2 | (index >> 2) << 12 | 1 << 10 | 1 << 16
+    }
+};
+
+/// Execute-never, of an early leaf: bit 4 of a section, bit 54 of a block.
+const XN: u64 = if Active::LPAE { 1 << 54 } else { 1 << 4 };
+
+global_asm!(
+    include_str!("head.S"),
+    LPAE = const Active::LPAE as u32,
+    HYP = const 0x1A,
+    SCTLR_M_C = const sctlr::M | sctlr::C,
+    SCTLR_C = const sctlr::C,
+    SCTLR_CLEAR = const sctlr::CLEAR,
+    SCTLR_ON = const sctlr::ON,
+    TTBCR = const Active::TTBCR,
+    TTBR_WALK = const Active::TTBR_WALK,
+    DACR = const Active::DACR,
+    REMAP0 = const Active::REMAP[0],
+    REMAP1 = const Active::REMAP[1],
+    TABLE = const 0b11,
+    PAGE_OFFSET = const PAGE_OFFSET,
+    SHIFT = const SHIFT,
+    KERNEL = const LEAF,
+    WINDOW = const LEAF | XN as u32,
+    WINDOW_HIGH = const (XN >> 32) as u32,
+    WINDOW_AT = const WINDOW,
+    MAIN = sym crate::main,
+);

@@ -1,0 +1,103 @@
+//! Where the image lies: linker.ld's symbols as ranges.
+
+use armv7a_mm::addr::{PhysAddr, VirtAddr, VirtRange};
+
+macro_rules! symbols {
+    ($($name:ident)*) => {
+        unsafe extern "C" {
+            $(static $name: u8;)*
+        }
+    };
+}
+
+symbols! {
+    __image_start __image_end
+    __text_start __text_end __rodata_start __rodata_end __data_start __data_end
+    __vectors_start __idmap_start __idmap_end
+    __stack_svc_bottom __stack_svc __stack_abt_bottom __stack_abt __stack_und_bottom __stack_und
+    __stack_irq_bottom __stack_irq __stack_fiq_bottom __stack_fiq __stack_sys_bottom __stack_sys
+    __early_start __early_end
+}
+
+macro_rules! range {
+    ($start:ident..$end:ident) => {
+        between(&raw const $start, &raw const $end)
+    };
+}
+
+fn between(start: *const u8, end: *const u8) -> VirtRange {
+    let start = VirtAddr(start as u32);
+    VirtRange::new(start, u64::from(end as u32 - start.0))
+        .expect("linker.ld keeps its parts in order")
+}
+
+/// All of it, from its first byte to the end of the early tables.
+pub fn whole() -> VirtRange {
+    range!(__image_start..__image_end)
+}
+
+/// What is executed: whole pages.
+pub fn text() -> VirtRange {
+    range!(__text_start..__text_end)
+}
+
+/// Constants: whole pages.
+pub fn rodata() -> VirtRange {
+    range!(__rodata_start..__rodata_end)
+}
+
+/// Variables: whole pages.
+pub fn data() -> VirtRange {
+    range!(__data_start..__data_end)
+}
+
+/// A stack for each mode, with its mode's name; the page below each is a guard, and stays unmapped.
+pub fn stacks() -> [(&'static str, VirtRange); 6] {
+    [
+        ("SVC", range!(__stack_svc_bottom..__stack_svc)),
+        ("abort", range!(__stack_abt_bottom..__stack_abt)),
+        ("undefined", range!(__stack_und_bottom..__stack_und)),
+        ("IRQ", range!(__stack_irq_bottom..__stack_irq)),
+        ("FIQ", range!(__stack_fiq_bottom..__stack_fiq)),
+        ("system", range!(__stack_sys_bottom..__stack_sys)),
+    ]
+}
+
+/// The page of exception vectors, which runs at any address.
+pub fn vectors() -> VirtRange {
+    VirtRange::page(VirtAddr(&raw const __vectors_start as u32))
+}
+
+/// Code that is meant for an identity mapping: part of [`text`].
+pub fn idmap() -> VirtRange {
+    range!(__idmap_start..__idmap_end)
+}
+
+/// The early tables, free once the kernel has its own.
+pub fn early_tables() -> VirtRange {
+    range!(__early_start..__early_end)
+}
+
+/// Where the image was loaded, and with it where all of the linear map lies.
+#[derive(Clone, Copy, Debug)]
+pub struct Placement {
+    /// Physical minus virtual address, modulo 2^32.
+    delta: u32,
+}
+
+impl Placement {
+    /// From what head.S found.
+    pub const fn new(delta: u32) -> Self {
+        Self { delta }
+    }
+
+    /// The physical address of a linearly mapped one.
+    pub const fn phys(self, at: VirtAddr) -> PhysAddr {
+        PhysAddr::from_u32(at.0.wrapping_add(self.delta))
+    }
+
+    /// The physical address that PAGE_OFFSET stands for: where RAM is taken to begin.
+    pub const fn ram(self) -> PhysAddr {
+        self.phys(VirtAddr(crate::head::PAGE_OFFSET))
+    }
+}

@@ -1,0 +1,59 @@
+//! How much memory there is, as the device tree says, wherever it is found.
+
+use core::slice;
+
+use armv7a_mm::addr::VirtAddr;
+
+use crate::devicetree::{self, DtError, HEADER, MAX_BYTES, Range, Ranges};
+use crate::image::Placement;
+use crate::{head, image, println, probe};
+
+/// What is assumed where no device tree says: 64 MiB from where RAM is taken to begin. No machine that this
+/// image is meant for has less, and what is more stays unused.
+pub const FALLBACK_BYTES: u64 = 64 << 20;
+
+/// The machine's memory: by the device tree that r2 pointed to, by the one at the start of RAM, or assumed.
+/// Says which.
+pub fn find(placement: Placement, r2: u32) -> Ranges {
+    let window = VirtAddr(head::WINDOW + (r2 & ((1 << head::SHIFT) - 1)));
+    // A window of two early leaves, and the memory below the image.
+    let window_bytes = (2_u32 << head::SHIFT) - (window.0 - head::WINDOW);
+    let below_image = image::whole().start().0 - head::PAGE_OFFSET;
+    for (place, at, bytes) in [
+        ("r2", window, if r2 == 0 { 0 } else { window_bytes }),
+        ("the start of RAM", VirtAddr(head::PAGE_OFFSET), below_image),
+    ] {
+        match read(at, bytes as usize) {
+            Ok(ranges) => {
+                println!("device tree: at {place}");
+                return ranges;
+            }
+            Err(DtError::NoTree) => {}
+            Err(error) => println!("device tree: at {place}, but {error}"),
+        }
+    }
+    let base = placement.ram().as_u64();
+    println!("device tree: none to go by; taking {} MiB from {base:#x}", FALLBACK_BYTES >> 20);
+    Ranges::one(Range { base, bytes: FALLBACK_BYTES })
+}
+
+/// The memory by the device tree at `at`, of which `bytes` bytes are mapped.
+fn read(at: VirtAddr, bytes: usize) -> Result<Ranges, DtError> {
+    // An address in r2 that is nothing of the kind may lead nowhere: ask first.
+    if bytes < HEADER
+        || at.0 % 8 != 0
+        || probe::read(at).is_err()
+        || probe::read(VirtAddr(at.0 + 4)).is_err()
+    {
+        return Err(DtError::NoTree);
+    }
+    let bytes = bytes.min(MAX_BYTES);
+    // SAFETY: the header was just read, and nobody writes it.
+    let size = devicetree::total_size(unsafe { slice::from_raw_parts(at.0 as *const u8, HEADER) })?;
+    if size > bytes || probe::read_byte(VirtAddr(at.0 + size as u32 - 1)).is_err() {
+        return Err(DtError::Size(size as u32));
+    }
+    // SAFETY: its first and last byte were read, and between them lies RAM, for the map there is linear;
+    // nobody writes it.
+    devicetree::memory(unsafe { slice::from_raw_parts(at.0 as *const u8, size) })
+}

@@ -1,0 +1,5 @@
+//! The self-tests, a module per subject.
+
+mod faults;
+
+pub use faults::TESTS as FAULTS;
