@@ -1,0 +1,70 @@
+//! Cache maintenance by address. Set and way belong to the boot stub: they are safe only before the caches
+//! are first on (DDI 0406C B2.2.7).
+
+use core::ops::RangeInclusive;
+
+use super::barrier::{ISH, dsb, isb};
+use super::cp15::{BPIALLIS, CTR, DCCIMVAC, DCCMVAU, ICIMVAU};
+
+/// Bytes of the shortest data or unified cache line (CTR.DminLine, DDI 0406C B4.1.42).
+#[inline]
+pub fn data_line() -> usize {
+    4 << (CTR::read() >> 16 & 0xF)
+}
+
+/// Bytes of the shortest instruction cache line (CTR.IminLine).
+#[inline]
+pub fn instruction_line() -> usize {
+    4 << (CTR::read() & 0xF)
+}
+
+/// The first bytes of the lines that hold `bytes` bytes from `from`, each exactly once: the range may end at
+/// the top of the address space, so it is walked by its last line, not by its end.
+#[inline]
+fn lines(from: usize, bytes: usize, line: usize) -> impl Iterator<Item = usize> {
+    let first = from & !(line - 1);
+    let range: RangeInclusive<usize> = match bytes.checked_sub(1) {
+        Some(rest) => 0..=(from.saturating_add(rest) - first) / line,
+        #[expect(clippy::reversed_empty_ranges, reason = "no bytes, no lines")]
+        None => 1..=0,
+    };
+    range.map(move |i| first + i * line)
+}
+
+/// Cleans the data lines of `bytes` bytes at `from` to the point of unification (DCCMVAU), where table walks
+/// and instruction fetches see them. `line` is [`data_line`]. Complete after a DSB.
+///
+/// An address that is not mapped faults like a read of it.
+#[inline]
+pub fn clean_to_unification(from: *const u8, bytes: usize, line: usize) {
+    for at in lines(from as usize, bytes, line) {
+        // SAFETY: cleaning changes no value.
+        unsafe { DCCMVAU::write(at as u32) }
+    }
+}
+
+/// Cleans and invalidates the data lines of `bytes` bytes at `from` to the point of coherency (DCCIMVAC): what
+/// comes before access with the caches off, or by a device. Complete after a DSB.
+#[inline]
+pub fn flush_to_coherency(from: *const u8, bytes: usize) {
+    for at in lines(from as usize, bytes, data_line()) {
+        // SAFETY: cleaning changes no value, and what is invalidated has been cleaned.
+        unsafe { DCCIMVAC::write(at as u32) }
+    }
+}
+
+/// Makes instructions just written at `from` ready to run, on every CPU of the inner shareable domain but for
+/// their ISB (DDI 0406C A3.5.4, "Ordering of cache and branch predictor maintenance operations" B2.2.9).
+pub fn publish_code(from: *const u8, bytes: usize) {
+    clean_to_unification(from, bytes, data_line());
+    dsb(ISH);
+    for at in lines(from as usize, bytes, instruction_line()) {
+        // SAFETY: instruction caches hold copies only.
+        unsafe { ICIMVAU::write(at as u32) }
+    }
+    // SAFETY: a prediction forgotten costs time only.
+    unsafe { BPIALLIS::write(0) }
+    // Without it the invalidation may be incomplete when the ISB refetches.
+    dsb(ISH);
+    isb();
+}

@@ -1,0 +1,146 @@
+//! The MMU: what state it is in, which tables it walks, and what it answers when asked.
+
+use super::barrier::{ISH, dsb, isb};
+use super::cp15::{
+    ATS1CPR, ATS1CPW, ATS1CUR, ATS1CUW, CONTEXTIDR, DACR, ID_MMFR0, ID_MMFR3, NMRR, PAR, PAR_64,
+    PRRR, SCTLR, TTBCR, TTBR0, TTBR0_64, TTBR1, TTBR1_64,
+};
+use crate::addr::{PhysAddr, VirtAddr};
+use crate::attr::Asid;
+use crate::format::control::{Answer, Registers};
+use crate::format::{Active, Fault};
+
+/// Which translation is asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Query {
+    /// A privileged read (ATS1CPR).
+    KernelRead,
+    /// A privileged write (ATS1CPW).
+    KernelWrite,
+    /// A user read (ATS1CUR).
+    UserRead,
+    /// A user write (ATS1CUW).
+    UserWrite,
+}
+
+impl Query {
+    /// Every query.
+    pub const ALL: [Self; 4] =
+        [Self::KernelRead, Self::KernelWrite, Self::UserRead, Self::UserWrite];
+}
+
+/// Asks the hardware where `va` lies (DDI 0406C B3.18.8), in the format of this build.
+///
+/// The answer comes through PAR: mask interrupts if a handler asks too.
+///
+/// # Errors
+/// The fault that the access would have taken; [`Fault::write`] is never set.
+pub fn translate(va: VirtAddr, query: Query) -> Result<PhysAddr, Fault> {
+    ask(va, query).map(|answer| answer.address(va))
+}
+
+/// As [`translate`], with all that PAR says.
+///
+/// # Errors
+/// As [`translate`].
+pub fn ask(va: VirtAddr, query: Query) -> Result<Answer, Fault> {
+    // SAFETY: an address translation operation changes PAR alone.
+    unsafe {
+        match query {
+            Query::KernelRead => ATS1CPR::write(va.0),
+            Query::KernelWrite => ATS1CPW::write(va.0),
+            Query::UserRead => ATS1CUR::write(va.0),
+            Query::UserWrite => ATS1CUW::write(va.0),
+        }
+    }
+    isb();
+    Active::decode_par(if Active::LPAE { PAR_64::read() } else { PAR::read().into() })
+}
+
+/// The registers that decide how an address is translated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct WalkState {
+    /// TTBR0; the low half alone counts in the classic format.
+    pub ttbr0: u64,
+    /// TTBR1.
+    pub ttbr1: u64,
+    /// TTBCR.
+    pub ttbcr: u32,
+    /// SCTLR: M, TRE, AFE.
+    pub sctlr: u32,
+    /// DACR.
+    pub dacr: u32,
+    /// PRRR and NMRR, or MAIR0 and MAIR1.
+    pub remap: [u32; 2],
+    /// CONTEXTIDR: the ASID of the classic format.
+    pub contextidr: u32,
+}
+
+impl WalkState {
+    /// As this CPU has them now.
+    pub fn read() -> Self {
+        Self {
+            ttbr0: ttbr0(),
+            ttbr1: if Active::LPAE { TTBR1_64::read() } else { TTBR1::read().into() },
+            ttbcr: TTBCR::read(),
+            sctlr: SCTLR::read(),
+            dacr: DACR::read(),
+            remap: [PRRR::read(), NMRR::read()],
+            contextidr: CONTEXTIDR::read(),
+        }
+    }
+}
+
+/// TTBR0 as this build's format lays it out.
+fn ttbr0() -> u64 {
+    if Active::LPAE { TTBR0_64::read() } else { TTBR0::read().into() }
+}
+
+/// The root table that this CPU walks now.
+pub fn root() -> PhysAddr {
+    Active::root(ttbr0())
+}
+
+/// Walks the tables at `root` from here on: one MCR, or one MCRR that brings the ASID with it, and an ISB.
+///
+/// In the classic format the ASID stays as CONTEXTIDR has it; switching both takes a sequence (DDI 0406C
+/// B3.10.4).
+///
+/// # Safety
+/// - `root` holds published tables that map all that this CPU uses, the running code, its stack and its
+///   vectors above all, with the same memory types as the tables before.
+/// - Translations that the TLB holds under `asid` stay true, or are invalidated before they are used.
+pub unsafe fn set_root(root: PhysAddr, asid: Asid) {
+    let value = Active::ttbr0(root, asid);
+    // What the new tables' owner wrote is complete before a walk may look.
+    dsb(ISH);
+    // SAFETY: the caller's promise.
+    unsafe {
+        if Active::LPAE {
+            TTBR0_64::write(value);
+        } else {
+            TTBR0::write(value as u32);
+        }
+    }
+    isb();
+}
+
+/// Whether privileged-execute-never exists (ID_MMFR0.VMSA, DDI 0406C B4.1.91).
+pub fn has_pxn() -> bool {
+    ID_MMFR0::read() & 0xF >= 4
+}
+
+/// Whether the long descriptors exist.
+pub fn has_lpae() -> bool {
+    ID_MMFR0::read() & 0xF >= 5
+}
+
+/// Whether supersections exist, and with them 40-bit classic mappings (ID_MMFR3.Supersec, 0 where they do).
+pub fn has_supersections() -> bool {
+    ID_MMFR3::read() >> 28 == 0
+}
+
+/// Whether table walks see the data cache (ID_MMFR3.CohWalk, DDI 0406C B4.1.94).
+pub fn walks_are_coherent() -> bool {
+    ID_MMFR3::read() >> 20 & 0xF != 0
+}

@@ -1,0 +1,128 @@
+//! Register values of the classic format.
+
+use super::Classic;
+use crate::addr::PhysAddr;
+use crate::attr::{Asid, Shareability};
+use crate::format::control::{Answer, Registers};
+use crate::format::memory::{INDICES, Meaning, WALK};
+use crate::format::{Fault, Format};
+
+/// PRRR: for each memory index its type, and what the S bit means (DDI 0406C B4.1.127).
+pub const PRRR: u32 = {
+    // DS0, DS1: device memory is shareable whatever S says, as it is under LPAE. NS1: normal memory is
+    // where S is set; NS0 stays clear.
+    let mut prrr = 1 << 16 | 1 << 17 | 1 << 19;
+    let mut i = 0;
+    while i < INDICES.len() {
+        prrr |= match INDICES[i] {
+            Meaning::StronglyOrdered => 0b00 << (2 * i),
+            Meaning::Device => 0b01 << (2 * i),
+            // NOSn: shareable normal memory is inner shareable.
+            Meaning::Normal(_) => 0b10 << (2 * i) | 1 << (24 + i),
+        };
+        i += 1;
+    }
+    prrr
+};
+
+/// NMRR: for each memory index that is normal, how it is cached (DDI 0406C B4.1.102).
+pub const NMRR: u32 = {
+    let mut nmrr = 0;
+    let mut i = 0;
+    while i < INDICES.len() {
+        if let Meaning::Normal(cache) = INDICES[i] {
+            nmrr |= (cache as u32) << (2 * i) | (cache as u32) << (16 + 2 * i);
+        }
+        i += 1;
+    }
+    nmrr
+};
+
+/// TTBCR.PD1: a walk by TTBR1 faults. N = 0, so there is none; what TTBR1 holds never counts.
+const PD1: u32 = 1 << 5;
+
+/// TTBR0's walk attributes: shareable, inner (S, NOS), cached as [`WALK`] by the outer (RGN) and inner caches
+/// (IRGN, whose bits lie apart since the Multiprocessing Extensions: DDI 0406C B4.1.154).
+pub const TTBR_WALK: u32 = {
+    let cache = WALK as u32;
+    let (s, nos) = (1 << 1, 1 << 5);
+    cache << 3 | (cache & 1) << 6 | cache >> 1 | s | nos
+};
+
+/// DACR with domains 0, 1 and 2 open: swapper's tables, user space's, and those a tree owns for the kernel.
+pub const DACR_OPEN: u32 = CLIENT | CLIENT << 2 | CLIENT << 4;
+
+/// DACR with user space's domain closed: privileged access never.
+pub const DACR_USER_CLOSED: u32 = CLIENT | CLIENT << 4;
+
+/// A domain's field in DACR: descriptors' permissions count (B3.12.3).
+const CLIENT: u32 = 0b01;
+
+impl Registers for Classic {
+    const LPAE: bool = false;
+    const TTBCR: u32 = PD1;
+    const TTBR_WALK: u32 = TTBR_WALK;
+    const REMAP: [u32; 2] = [PRRR, NMRR];
+    const DACR: u32 = DACR_OPEN;
+
+    fn ttbr0(root: PhysAddr, _asid: Asid) -> u64 {
+        root.as_u64() | u64::from(TTBR_WALK)
+    }
+
+    fn root(ttbr0: u64) -> PhysAddr {
+        PhysAddr::truncate(ttbr0 & 0xFFFF_C000)
+    }
+
+    fn decode_par(par: u64) -> Result<Answer, Fault> {
+        let par = par as u32;
+        if par & 1 != 0 {
+            // FS[4], FS[3:0] and ExT lie in bits 5, 4:1 and 6 (DDI 0406C B4.1.112).
+            let fsr = (par >> 1 & 0xF) | (par >> 5 & 1) << 10 | (par >> 6 & 1) << 12;
+            return Err(Self::decode_fault(fsr, false));
+        }
+        let supersection = par & 1 << 1 != 0;
+        let base = if supersection {
+            u64::from(par & 0xFF00_0000) | u64::from(par >> 16 & 0xFF) << 32
+        } else {
+            u64::from(par & 0xFFFF_F000)
+        };
+        let share = match (par >> 7 & 1, par >> 10 & 1) {
+            (0, _) => Shareability::Non,
+            (_, 0) => Shareability::Outer,
+            _ => Shareability::Inner,
+        };
+        Ok(Answer {
+            base: PhysAddr::truncate(base),
+            supersection,
+            share,
+            memory: (par & 0x7C) as u8,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_by_hand() {
+        // TR0..7: SO, device, normal x3, SO, SO, normal; NOS of 2, 3, 4, 7.
+        assert_eq!(PRRR, 0x9C0B_82A4);
+        // WT at 2, WB at 3, NC at 4, WBWA at 7, inner and outer.
+        assert_eq!(NMRR, 0x40E0_40E0);
+        assert_eq!(TTBR_WALK, 0x6A);
+        assert_eq!(DACR_OPEN, 0x15);
+    }
+
+    #[test]
+    fn root_comes_back() {
+        let root = PhysAddr::from_u32(0x4321_8000);
+        assert_eq!(Classic::root(Classic::ttbr0(root, Asid(7))), root);
+    }
+
+    #[test]
+    fn par_of_a_supersection_has_forty_bits() {
+        let answer = Classic::decode_par(0x1234_0002).unwrap();
+        assert_eq!(answer.address(crate::addr::VirtAddr(0x0056_789A)).as_u64(), 0x34_1256_789A);
+    }
+}

@@ -1,0 +1,95 @@
+//! Register values of the LPAE format.
+
+use super::Lpae;
+use crate::addr::PhysAddr;
+use crate::attr::{Asid, Shareability};
+use crate::format::control::{Answer, Registers};
+use crate::format::memory::{Cache, INDICES, Meaning, WALK};
+use crate::format::{Fault, Format};
+
+/// MAIR1 and MAIR0 in one number: a byte for each memory index (DDI 0406C B4.1.104).
+pub const MAIR: u64 = {
+    let mut mair = 0;
+    let mut i = 0;
+    while i < INDICES.len() {
+        let byte: u64 = match INDICES[i] {
+            Meaning::StronglyOrdered => 0x00,
+            Meaning::Device => 0x04,
+            // Outer nibble and inner nibble alike; a read allocates wherever there is a cache.
+            Meaning::Normal(Cache::Non) => 0x44,
+            Meaning::Normal(Cache::WriteThrough) => 0xAA,
+            Meaning::Normal(Cache::WriteBack) => 0xEE,
+            Meaning::Normal(Cache::WriteBackAllocate) => 0xFF,
+        };
+        mair |= byte << (8 * i);
+        i += 1;
+    }
+    mair
+};
+
+/// TTBCR: EAE; T0SZ = 0, so TTBR0 spans all 4 GiB; its walks inner shareable, cached as [`WALK`]; EPD1, so
+/// that a walk by TTBR1, which nobody set, faults (DDI 0406C B4.1.153).
+pub const TTBCR: u32 = {
+    let (eae, epd1, inner) = (1 << 31, 1 << 23, Shareability::Inner as u32);
+    let cache = WALK as u32;
+    eae | epd1 | inner << 12 | cache << 10 | cache << 8
+};
+
+impl Registers for Lpae {
+    const LPAE: bool = true;
+    const TTBCR: u32 = TTBCR;
+    const TTBR_WALK: u32 = 0;
+    const REMAP: [u32; 2] = [MAIR as u32, (MAIR >> 32) as u32];
+    const DACR: u32 = 0;
+
+    fn ttbr0(root: PhysAddr, asid: Asid) -> u64 {
+        root.as_u64() | u64::from(asid.0) << 48
+    }
+
+    fn root(ttbr0: u64) -> PhysAddr {
+        PhysAddr::truncate(ttbr0 & !0x1F)
+    }
+
+    fn decode_par(par: u64) -> Result<Answer, Fault> {
+        if par & 1 != 0 {
+            // STATUS in bits 6:1; DFSR has it in 5:0, with bit 9 naming the layout (B4.1.112, B4.1.52).
+            return Err(Self::decode_fault((par >> 1 & 0x3F) as u32 | 1 << 9, false));
+        }
+        let share = match par >> 7 & 0b11 {
+            0b10 => Shareability::Outer,
+            0b11 => Shareability::Inner,
+            _ => Shareability::Non,
+        };
+        Ok(Answer {
+            base: PhysAddr::truncate(par & !0xFFF),
+            supersection: false,
+            share,
+            memory: (par >> 56) as u8,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_by_hand() {
+        assert_eq!(Lpae::REMAP, [0xEEAA_0400, 0xFF00_0044]);
+        assert_eq!(TTBCR, 0x8080_3500);
+    }
+
+    #[test]
+    fn root_comes_back_without_the_asid() {
+        let root = PhysAddr::new(0x12_3456_7820).unwrap();
+        assert_eq!(Lpae::ttbr0(root, Asid(0xAB)), 0x00AB_0012_3456_7820);
+        assert_eq!(Lpae::root(Lpae::ttbr0(root, Asid(0xAB))), root);
+    }
+
+    #[test]
+    fn par_holds_forty_bits_and_the_mair_byte() {
+        let answer = Lpae::decode_par(0xFF00_0034_5678_9B80).unwrap();
+        assert_eq!(answer.base.as_u64(), 0x34_5678_9000);
+        assert_eq!((answer.share, answer.memory), (Shareability::Inner, 0xFF));
+    }
+}
