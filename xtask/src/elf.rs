@@ -1,0 +1,137 @@
+//! The few things of a 32-bit little-endian ELF file that the disassembly check reads.
+
+use std::ops::Range;
+
+use crate::Outcome;
+
+/// A section's type: its bytes are not in the file.
+const NOBITS: u32 = 8;
+/// A section's type: symbols.
+const SYMTAB: u32 = 2;
+/// A section's flag: instructions.
+const EXECUTABLE: u32 = 4;
+
+/// A file, split into sections.
+pub struct Elf<'a> {
+    sections: Vec<Section<'a>>,
+}
+
+/// A part of the file.
+#[derive(Clone, Copy, Debug)]
+pub struct Section<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The address it is linked at.
+    pub address: u32,
+    /// Its bytes.
+    pub bytes: &'a [u8],
+    kind: u32,
+    flags: u32,
+    link: usize,
+}
+
+impl<'a> Elf<'a> {
+    /// Reads the section headers.
+    ///
+    /// # Errors
+    /// Not such a file, or cut short.
+    pub fn read(file: &'a [u8]) -> Outcome<Self> {
+        let cut = "the ELF file is cut short";
+        if !file.starts_with(b"\x7fELF\x01\x01") {
+            return Err("not a 32-bit little-endian ELF file".into());
+        }
+        let headers = word(file, 0x20).ok_or(cut)? as usize;
+        let size = half(file, 0x2e).ok_or(cut)?;
+        let count = half(file, 0x30).ok_or(cut)?;
+        let names = half(file, 0x32).ok_or(cut)?;
+        let header = |index: usize, field: usize| word(file, headers + index * size + field);
+        let mut sections = Vec::new();
+        for index in 0..count {
+            let field = |field| header(index, field).ok_or(cut);
+            let bytes = match field(0x04)? {
+                NOBITS => &[],
+                _ => part(file, field(0x10)? as usize, field(0x14)? as usize).ok_or(cut)?,
+            };
+            sections.push(Section {
+                name: "",
+                address: field(0x0c)?,
+                bytes,
+                kind: field(0x04)?,
+                flags: field(0x08)?,
+                link: field(0x18)? as usize,
+            });
+        }
+        let strings = sections.get(names).ok_or(cut)?.bytes;
+        for (index, section) in sections.iter_mut().enumerate() {
+            section.name = text(strings, header(index, 0).ok_or(cut)? as usize).ok_or(cut)?;
+        }
+        Ok(Elf { sections })
+    }
+
+    /// The bytes of the section of this name; none where there is no such section.
+    pub fn section(&self, name: &str) -> &'a [u8] {
+        self.sections
+            .iter()
+            .find(|section| section.name == name)
+            .map_or(&[], |section| section.bytes)
+    }
+
+    /// The sections that hold instructions.
+    pub fn code(&self) -> impl Iterator<Item = &Section<'a>> {
+        self.sections
+            .iter()
+            .filter(|section| section.flags & EXECUTABLE != 0 && !section.bytes.is_empty())
+    }
+
+    /// The addresses in `section` that hold A32 instructions, not data or Thumb: the linker's mapping symbols say.
+    ///
+    /// # Errors
+    /// The file has no symbols.
+    pub fn a32(&self, section: &Section<'_>) -> Outcome<Vec<Range<u32>>> {
+        let end = section.address + section.bytes.len() as u32;
+        let mut marks: Vec<_> = self
+            .mapping_symbols()?
+            .into_iter()
+            .filter(|(at, _)| (section.address..end).contains(at))
+            .collect();
+        marks.sort_unstable();
+        let ends = marks.iter().skip(1).map(|(at, _)| *at).chain([end]);
+        Ok(marks
+            .iter()
+            .zip(ends)
+            .filter(|((_, kind), _)| *kind == 'a')
+            .map(|((at, _), end)| *at..end)
+            .collect())
+    }
+
+    /// `$a`, `$t` and `$d`, perhaps with a suffix: from this address on A32, Thumb, or data.
+    fn mapping_symbols(&self) -> Outcome<Vec<(u32, char)>> {
+        let table = self.sections.iter().find(|section| section.kind == SYMTAB);
+        let table = table.ok_or("the image has no symbols: it must not be stripped")?;
+        let strings = self.sections.get(table.link).map_or(&[][..], |section| section.bytes);
+        let marks = table.bytes.chunks_exact(16).filter_map(|symbol| {
+            let mut name = text(strings, word(symbol, 0)? as usize)?.chars();
+            let (dollar, kind, rest) = (name.next()?, name.next()?, name.next());
+            (dollar == '$' && "atd".contains(kind) && rest.is_none_or(|rest| rest == '.'))
+                .then_some((word(symbol, 4)?, kind))
+        });
+        Ok(marks.collect())
+    }
+}
+
+fn part(bytes: &[u8], from: usize, count: usize) -> Option<&[u8]> {
+    bytes.get(from..from.checked_add(count)?)
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(part(bytes, at, 4)?.try_into().ok()?))
+}
+
+fn half(bytes: &[u8], at: usize) -> Option<usize> {
+    Some(u16::from_le_bytes(part(bytes, at, 2)?.try_into().ok()?).into())
+}
+
+fn text(strings: &[u8], at: usize) -> Option<&str> {
+    let rest = strings.get(at..)?;
+    std::str::from_utf8(&rest[..rest.iter().position(|&byte| byte == 0)?]).ok()
+}

@@ -1,0 +1,100 @@
+//! The boot images, one for each page-table format.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use crate::Outcome;
+use crate::command::{root, target_directory, tool};
+
+/// The target of the images.
+pub const TARGET: &str = "armv7a-none-eabi";
+
+/// A page-table format, and so an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Two levels of 32-bit descriptors.
+    Classic,
+    /// Three levels of 64-bit descriptors.
+    Lpae,
+}
+
+impl Format {
+    /// Every format, in the order of building.
+    pub const ALL: [Format; 2] = [Format::Classic, Format::Lpae];
+
+    /// The name in options, file names and verdicts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::Classic => "classic",
+            Format::Lpae => "lpae",
+        }
+    }
+
+    /// What cargo is told of it, for a command about the package `boot` or the library.
+    pub fn features(self) -> &'static [&'static str] {
+        match self {
+            Format::Classic => &[],
+            Format::Lpae => &["--features", "lpae"],
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Format {
+    type Err = String;
+
+    fn from_str(name: &str) -> Outcome<Self> {
+        Format::ALL
+            .into_iter()
+            .find(|format| format.name() == name)
+            .ok_or_else(|| format!("there is no format `{name}`: classic or lpae"))
+    }
+}
+
+/// Where the image of `format` is left.
+pub fn place(format: Format) -> PathBuf {
+    target_directory().join("boot").join(format!("{format}.elf"))
+}
+
+/// Builds the image of `format` in release and leaves it in its [`place`].
+///
+/// # Errors
+/// It does not build, or cannot be written.
+pub fn build(format: Format) -> Outcome<PathBuf> {
+    let image = place(format);
+    let complain = |error: std::io::Error| format!("{format}: {}: {error}", image.display());
+    if let Some(directory) = image.parent() {
+        fs::create_dir_all(directory).map_err(complain)?;
+    }
+    // Cargo gives both images one name, so nobody else may build between our build and our copy.
+    let turn = File::create(image.with_file_name("building.lock")).map_err(complain)?;
+    turn.lock().map_err(complain)?;
+
+    let status = tool("cargo")
+        .args(["build", "--quiet", "--package", "boot", "--release", "--target", TARGET])
+        .args(format.features())
+        .arg("--target-dir")
+        .arg(target_directory())
+        .status()
+        .map_err(|error| format!("{format}: cargo does not start: {error}"))?;
+    if !status.success() {
+        return Err(format!("{format}: the boot image does not build"));
+    }
+    // A new file under a new name, then renamed: a QEMU that boots the old one keeps it.
+    let fresh = image.with_extension("new");
+    fs::copy(target_directory().join(TARGET).join("release/boot"), &fresh).map_err(complain)?;
+    fs::rename(&fresh, &image).map_err(complain)?;
+    Ok(image)
+}
+
+/// `path` as a person would type it in the checkout.
+pub fn shown(path: &Path) -> String {
+    path.strip_prefix(root()).unwrap_or(path).display().to_string()
+}

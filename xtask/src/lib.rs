@@ -1,0 +1,43 @@
+//! The host side of armv7a-mm: everything behind `cargo xtask`.
+//!
+//! ```text
+//!   options      what was asked for
+//!   setup        target, linker and QEMU: silent where nothing is missing
+//!   image        builds target/boot/{classic,lpae}.elf
+//!   disassembly  every store of a descriptor is one instruction (reads the image by elf)
+//!   qemu         boots an image, under a time limit
+//!   transcript   what the guest said, line by line
+//!   verdict      whether that is a success, or in one sentence why not
+//!   stages       `cargo xtask test`: all of it in order (its boots stand in matrix)
+//!   command      child processes: right toolchain, live output, time limit
+//! ```
+//!
+//! # What a guest says
+//!
+//! ```text
+//! (any text: the banner)
+//! running 2 tests
+//! test NAME ... ok            the name is flushed before the test runs, so that a hang has a name
+//! test NAME ... FAILED        or `skipped` (a reason may follow)
+//! panic: MESSAGE at FILE:LINE in test NAME      only after a panic, then exit status 101
+//! fault: WHAT, WHERE, LEVEL                     only after a fault nobody expected
+//! classic: 1 passed, 1 failed                   or `lpae: …`; `, 0 skipped` may follow; the last line
+//! ```
+//!
+//! It exits by SYS_EXIT_EXTENDED, so QEMU's exit status is the guest's: 0 when nothing failed. Its semihosting
+//! command line is `boot`, followed by `--test NAME` when one was asked for.
+
+pub mod command;
+pub mod disassembly;
+pub mod elf;
+pub mod image;
+pub mod matrix;
+pub mod options;
+pub mod qemu;
+pub mod setup;
+pub mod stages;
+pub mod transcript;
+pub mod verdict;
+
+/// A result whose error is a sentence for the person at the terminal.
+pub type Outcome<T> = Result<T, String>;

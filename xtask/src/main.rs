@@ -1,0 +1,60 @@
+//! `cargo xtask boot | test | build`: see [`xtask::options::HELP`].
+
+use std::process::ExitCode;
+
+use xtask::image::{self, Format};
+use xtask::options::{self, BootOptions, Task};
+use xtask::{Outcome, qemu, setup, stages};
+
+fn main() -> ExitCode {
+    let task = match options::parse(std::env::args_os().skip(1)) {
+        Ok(task) => task,
+        Err(problem) => {
+            eprintln!("xtask: {problem} (`cargo xtask --help` lists the options)");
+            return ExitCode::from(2);
+        }
+    };
+    let done = match task {
+        Task::Help => {
+            print!("{}", options::HELP);
+            return ExitCode::SUCCESS;
+        }
+        Task::Boot(options) => setup::ensure().and_then(|()| boot(&options)),
+        Task::Build => setup::ensure().and_then(|()| build()),
+        Task::Test => return stages::run_all(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("{problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn build() -> Outcome<()> {
+    for format in Format::ALL {
+        let image = image::build(format)?;
+        println!("{format}: {}", image::shown(&image));
+    }
+    Ok(())
+}
+
+/// Boots every format asked for, also after one of them was red: the second may tell why.
+fn boot(options: &BootOptions) -> Outcome<()> {
+    let mut problems = Vec::new();
+    for &format in &options.formats {
+        let booted = image::build(format).and_then(|image| {
+            println!("== {format}: {}", qemu::command_line(&options.guest, &image));
+            if options.guest.debugger {
+                println!("   attach with: {}", qemu::debugger_command(&image));
+            }
+            qemu::boot(format, &options.guest, &image, qemu::Show::Live)
+        });
+        problems.extend(booted.err());
+    }
+    match problems.is_empty() {
+        true => Ok(()),
+        false => Err(problems.join("\n")),
+    }
+}

@@ -1,0 +1,138 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use lexopt::{Arg, Parser, ValueExt};
+
+use crate::Outcome;
+use crate::image::Format;
+use crate::qemu::Guest;
+
+/// What `cargo xtask --help` prints.
+pub const HELP: &str = "\
+armv7a-mm: kernel memory management for 32-bit Arm
+
+cargo xtask boot [OPTIONS] [-- QEMU ARGS]
+    Builds the boot images, boots each on QEMU and shows what they say.
+
+    --format classic|lpae   page-table format to boot                     [both]
+    --cpu CPU               QEMU's -cpu: cortex-a15, cortex-a7, …         [cortex-a15]
+    --memory SIZE           QEMU's -m: 64M, 1G, 8G, …                     [128M]
+    --smp N                 number of CPUs                                [1]
+    --machine OPTIONS       options of -M virt, as `virtualization=on` or
+                            `secure=on`, or another machine altogether    [virt]
+    --test NAME             run the self-tests whose name contains NAME   [all]
+    --gdb                   wait for a debugger; prints how to attach (needs --format)
+    --timeout SECONDS       kill a guest that has no verdict by then      [60]
+    -- QEMU ARGS            all that follows is handed to QEMU
+
+cargo xtask test
+    Everything: rustfmt, clippy, rustdoc, host and doc tests, the disassembly
+    of the images, and both images on a matrix of QEMU machines.
+
+cargo xtask build
+    Leaves target/boot/classic.elf and target/boot/lpae.elf.
+
+Each command first sets up what is missing (Arm target, linker, QEMU): silently
+where nothing is, never without being root where root is needed, and without
+rustup downloads where RUSTUP_AUTO_INSTALL=0. Exit status: 0 when all is well,
+1 when something is red, 2 for a command line that makes no sense.
+";
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Task {
+    /// Print [`HELP`].
+    Help,
+    /// Build and boot.
+    Boot(BootOptions),
+    /// Build, check and boot everything.
+    Test,
+    /// Build both images.
+    Build,
+}
+
+/// The options of `cargo xtask boot`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BootOptions {
+    /// The formats to boot, in order.
+    pub formats: Vec<Format>,
+    /// The machine to boot them on.
+    pub guest: Guest,
+}
+
+/// Reads the arguments that follow the program's name.
+///
+/// # Errors
+/// An unknown command or option, a missing or unusable value.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Outcome<Task> {
+    let mut ours: Vec<OsString> = arguments.into_iter().collect();
+    let for_qemu = match ours.iter().position(|argument| argument == "--") {
+        Some(border) => ours.split_off(border).split_off(1),
+        None => Vec::new(),
+    };
+    parse_ours(ours, for_qemu).map_err(|error| error.to_string())
+}
+
+fn parse_ours(ours: Vec<OsString>, for_qemu: Vec<OsString>) -> Result<Task, lexopt::Error> {
+    let mut parser = Parser::from_args(ours);
+    let mut command = None;
+    let mut boot = BootOptions {
+        formats: Format::ALL.to_vec(),
+        guest: Guest { extra: for_qemu, ..Guest::default() },
+    };
+    let mut optioned = !boot.guest.extra.is_empty();
+    while let Some(argument) = parser.next()? {
+        let guest = &mut boot.guest;
+        match argument {
+            Arg::Short('h') | Arg::Long("help") => return Ok(Task::Help),
+            Arg::Value(name) if command.is_none() => {
+                command = Some(name.string()?);
+                continue;
+            }
+            Arg::Long("format") => boot.formats = vec![parser.value()?.parse()?],
+            Arg::Long("cpu") => guest.cpu = parser.value()?.string()?,
+            Arg::Long("memory") => guest.memory = parser.value()?.string()?,
+            Arg::Long("smp") => guest.cpus = parser.value()?.parse_with(at_least_one)?,
+            Arg::Long("machine") => guest.machine = machine(parser.value()?.string()?),
+            Arg::Long("test") => guest.test = Some(parser.value()?.string()?),
+            Arg::Long("gdb") => guest.debugger = true,
+            Arg::Long("timeout") => {
+                guest.limit = Duration::from_secs(parser.value()?.parse_with(at_least_one)?.into());
+            }
+            other => return Err(other.unexpected()),
+        }
+        optioned = true;
+    }
+    match command.as_deref() {
+        Some("boot") if boot.guest.debugger && boot.formats.len() != 1 => {
+            Err("--gdb debugs one image: add --format classic or --format lpae".into())
+        }
+        Some("boot") => Ok(Task::Boot(boot)),
+        Some(name @ ("test" | "build")) if optioned => {
+            Err(format!("`{name}` takes no options: they belong to `boot`").into())
+        }
+        Some("test") => Ok(Task::Test),
+        Some("build") => Ok(Task::Build),
+        None if optioned => Err("the options belong to a command: `cargo xtask boot …`".into()),
+        None | Some("help") => Ok(Task::Help),
+        Some(other) => Err(format!("there is no command `{other}`: boot, test or build").into()),
+    }
+}
+
+fn at_least_one(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err(format!("`{text}` is not a whole number from 1")),
+        Ok(number) => Ok(number),
+    }
+}
+
+/// `virtualization=on` speaks of the default machine, `vexpress-a15` or `virt,secure=on` name one themselves.
+fn machine(options: String) -> String {
+    let first = options.split(',').next().unwrap_or_default();
+    match first.contains('=') {
+        true => format!("virt,{options}"),
+        false => options,
+    }
+}

@@ -1,0 +1,122 @@
+//! Boots an image on QEMU, under a time limit, and has it judged.
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::Outcome;
+use crate::command::{self, tool};
+use crate::image::{Format, shown};
+use crate::verdict::{self, Counts};
+
+/// The emulator.
+pub const QEMU: &str = "qemu-system-arm";
+
+/// A machine to boot on, and what to ask of the guest.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Guest {
+    /// QEMU's `-M`.
+    pub machine: String,
+    /// QEMU's `-cpu`.
+    pub cpu: String,
+    /// QEMU's `-m`.
+    pub memory: String,
+    /// QEMU's `-smp`.
+    pub cpus: u32,
+    /// A filter on the names of self-tests.
+    pub test: Option<String>,
+    /// Wait for a debugger, without a time limit.
+    pub debugger: bool,
+    /// How long the guest may take.
+    pub limit: Duration,
+    /// More arguments for QEMU.
+    pub extra: Vec<OsString>,
+}
+
+impl Default for Guest {
+    fn default() -> Self {
+        Guest {
+            machine: "virt".into(),
+            cpu: "cortex-a15".into(),
+            memory: "128M".into(),
+            cpus: 1,
+            test: None,
+            debugger: false,
+            limit: Duration::from_secs(60),
+            extra: Vec::new(),
+        }
+    }
+}
+
+/// What to show of a boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Show {
+    /// Everything, as it comes.
+    Live,
+    /// Everything, once it turns out red.
+    WhenRed,
+}
+
+/// Boots `image` and judges what it says.
+///
+/// # Errors
+/// One sentence that says what is red: see [`verdict::judge`].
+pub fn boot(format: Format, guest: &Guest, image: &Path, show: Show) -> Outcome<Counts> {
+    let mut command = tool(QEMU);
+    command.args(arguments(guest, image));
+    // Some machines have a sound chip, and QEMU complains where there is no sound.
+    command.env("QEMU_AUDIO_DRV", "none");
+    if !guest.extra.is_empty() && std::io::stdin().is_terminal() {
+        // Arguments of one's own may put the monitor here.
+        command.stdin(Stdio::inherit());
+    }
+    let limit = (!guest.debugger).then_some(guest.limit);
+    let (said, ending) = command::stream(command, show == Show::Live, limit)
+        .map_err(|error| format!("{format}: {QEMU} does not start: {error}"))?;
+    if show == Show::Live && !said.is_empty() && !said.ends_with('\n') {
+        println!();
+    }
+    let verdict = verdict::judge(format, &said, ending, guest.test.as_deref());
+    if verdict.is_err() && show == Show::WhenRed {
+        println!("{}", said.trim_end());
+    }
+    verdict
+}
+
+/// The command that [`boot`] runs, to be shown and typed.
+pub fn command_line(guest: &Guest, image: &Path) -> String {
+    let mut line = QEMU.to_string();
+    for argument in arguments(guest, Path::new(&shown(image))) {
+        line.push(' ');
+        line.push_str(&argument.to_string_lossy());
+    }
+    line
+}
+
+/// The command that attaches a debugger to a waiting guest.
+pub fn debugger_command(image: &Path) -> String {
+    let known = ["gdb-multiarch", "arm-none-eabi-gdb"];
+    let debugger = known.into_iter().find(|name| command::find(name).is_some()).unwrap_or(known[0]);
+    format!("{debugger} {} -ex 'target remote :1234'", shown(image))
+}
+
+fn arguments(guest: &Guest, image: &Path) -> Vec<OsString> {
+    let mut command = Command::new(QEMU);
+    command.args(["-M", &guest.machine, "-cpu", &guest.cpu, "-m", &guest.memory]);
+    command.args(["-smp", &guest.cpus.to_string()]);
+    // Serial port on standard output; no network, which would want a ROM file that Debian packs elsewhere.
+    command.args(["-nographic", "-nic", "none", "-semihosting-config"]);
+    let mut semihosting = "enable=on,target=native,arg=boot".to_string();
+    if let Some(test) = &guest.test {
+        // QEMU takes a doubled comma for a comma.
+        semihosting.push_str(&format!(",arg=--test,arg={}", test.replace(',', ",,")));
+    }
+    command.arg(semihosting);
+    if guest.debugger {
+        command.args(["-s", "-S"]);
+    }
+    command.arg("-kernel").arg(image).args(&guest.extra);
+    command.get_args().map(OsString::from).collect()
+}

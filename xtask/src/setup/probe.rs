@@ -1,0 +1,81 @@
+//! Can this compiler link a program for the images' target?
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::Write;
+use std::process::Stdio;
+
+use crate::Outcome;
+use crate::command::{target_directory, tool};
+use crate::image::TARGET;
+
+/// Needs `core`, `alloc`, the memory functions of `compiler_builtins`, and a linker; built as the images are, it
+/// needs the libraries' bitcode too.
+const PROGRAM: &str = r#"
+#![no_std]
+#![no_main]
+extern crate alloc;
+use core::alloc::{GlobalAlloc, Layout};
+struct None;
+unsafe impl GlobalAlloc for None {
+    unsafe fn alloc(&self, _: Layout) -> *mut u8 { core::ptr::null_mut() }
+    unsafe fn dealloc(&self, _: *mut u8, _: Layout) {}
+}
+#[global_allocator]
+static NONE: None = None;
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo) -> ! { loop {} }
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn _start(to: *mut u8, from: *const u8, count: usize) {
+    unsafe { core::ptr::copy_nonoverlapping(from, to, count) }
+}
+"#;
+
+/// Links the probe with `rustc` as the checkout would.
+///
+/// # Errors
+/// What the compiler said.
+pub fn link_arm_program(rustc: impl AsRef<OsStr>) -> Outcome<()> {
+    let directory = target_directory().join("setup");
+    fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    let program = directory.join(format!("probe-{}.elf", std::process::id()));
+    let mut child = tool(rustc)
+        .args([
+            "--target",
+            TARGET,
+            "--edition",
+            "2024",
+            "--crate-name",
+            "probe",
+            "-Cpanic=abort",
+            "-Clto=fat",
+            "-o",
+        ])
+        .arg(&program)
+        .arg("-")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("rustc does not start: {error}"))?;
+    if let Some(mut source) = child.stdin.take() {
+        // A compiler that stops reading has its reasons, and tells them.
+        let _ = source.write_all(PROGRAM.as_bytes());
+    }
+    let done = child.wait_with_output().map_err(|error| format!("rustc: {error}"))?;
+    let _ = fs::remove_file(&program);
+    match done.status.success() {
+        true => Ok(()),
+        false => Err(first_error(&String::from_utf8_lossy(&done.stderr))),
+    }
+}
+
+/// The one line of a compiler's message that says what is wrong.
+fn first_error(message: &str) -> String {
+    let lines = || message.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines()
+        .find(|line| line.starts_with("error"))
+        .or(lines().next())
+        .unwrap_or("rustc failed")
+        .to_string()
+}

@@ -1,0 +1,81 @@
+//! The command line, read.
+
+use std::time::Duration;
+
+use xtask::image::Format;
+use xtask::options::{BootOptions, Task, parse};
+use xtask::qemu::Guest;
+
+fn read(line: &str) -> Result<Task, String> {
+    parse(line.split_whitespace().map(Into::into))
+}
+
+fn booted(line: &str) -> BootOptions {
+    match read(line) {
+        Ok(Task::Boot(options)) => options,
+        other => panic!("`{line}` was read as {other:?}"),
+    }
+}
+
+#[test]
+fn commands_are_read() {
+    assert_eq!(read(""), Ok(Task::Help));
+    assert_eq!(read("help"), Ok(Task::Help));
+    assert_eq!(read("--help"), Ok(Task::Help));
+    assert_eq!(read("boot -h"), Ok(Task::Help));
+    assert_eq!(read("test"), Ok(Task::Test));
+    assert_eq!(read("build"), Ok(Task::Build));
+}
+
+#[test]
+fn boot_without_options_boots_both_formats_on_the_default_machine() {
+    assert_eq!(
+        booted("boot"),
+        BootOptions { formats: Format::ALL.to_vec(), guest: Guest::default() }
+    );
+}
+
+#[test]
+fn every_option_of_boot_is_read() {
+    let line = "boot --format=lpae --cpu cortex-a7 --memory 8G --smp 4 --machine virtualization=on,secure=on \
+                --test walk --gdb --timeout 5 -- -d int --format";
+    let guest = Guest {
+        machine: "virt,virtualization=on,secure=on".into(),
+        cpu: "cortex-a7".into(),
+        memory: "8G".into(),
+        cpus: 4,
+        test: Some("walk".into()),
+        debugger: true,
+        limit: Duration::from_secs(5),
+        extra: ["-d", "int", "--format"].map(Into::into).to_vec(),
+    };
+    assert_eq!(booted(line), BootOptions { formats: vec![Format::Lpae], guest });
+}
+
+#[test]
+fn a_machine_may_be_named_or_only_its_options() {
+    assert_eq!(booted("boot --machine secure=on").guest.machine, "virt,secure=on");
+    assert_eq!(booted("boot --machine vexpress-a15").guest.machine, "vexpress-a15");
+    assert_eq!(booted("boot --machine virt,secure=on").guest.machine, "virt,secure=on");
+}
+
+#[test]
+fn nonsense_is_refused_with_a_reason() {
+    let cases = [
+        ("launch", "no command `launch`"),
+        ("boot again", "unexpected argument"),
+        ("boot --colour", "--colour"),
+        ("boot --format", "missing argument"),
+        ("boot --format aarch64", "no format `aarch64`"),
+        ("boot --smp 0", "not a whole number from 1"),
+        ("boot --timeout soon", "not a whole number from 1"),
+        ("boot --gdb", "--gdb debugs one image"),
+        ("test --cpu cortex-a7", "`test` takes no options"),
+        ("build -- -d int", "`build` takes no options"),
+        ("--format lpae", "the options belong to a command"),
+    ];
+    for (line, reason) in cases {
+        let refused = read(line).expect_err(line);
+        assert!(refused.contains(reason), "`{line}` is refused with: {refused}");
+    }
+}
