@@ -4,6 +4,7 @@ pub mod edit;
 pub mod error;
 pub mod flush;
 pub mod heap;
+pub mod inspect;
 pub mod mem;
 mod memo;
 pub mod node;

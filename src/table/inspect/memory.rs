@@ -134,7 +134,7 @@ fn plain(texcb: u32, s: bool) -> (Memory, Shareability) {
     }
 }
 
-/// SCTLR.TRE = 1: {TEX\[0\], C, B} is an index into PRRR and NMRR (B3.8.3, B4.1.127, B4.1.102).
+/// SCTLR.TRE = 1: {TEX\[0\], C, B} is an index into PRRR and NMRR (B3.8.3, B4.1.127).
 fn remapped(regs: &Regs, texcb: u32, s: bool) -> (Memory, Shareability) {
     let (prrr, nmrr) = (regs.mair0, regs.mair1);
     let n = texcb & 7;

@@ -18,7 +18,7 @@ pub struct Regs {
     pub dacr: u32,
     /// MAIR0, which is PRRR with short descriptors (B4.1.104, B4.1.127).
     pub mair0: u32,
-    /// MAIR1, which is NMRR with short descriptors (B4.1.104, B4.1.102).
+    /// MAIR1, which is NMRR with short descriptors (B4.1.104, B3.8.3).
     pub mair1: u32,
     /// ID_MMFR0: its low nibble says whether the CPU has PXN (4) and LPAE (5, the default) (B4.1.89).
     pub id_mmfr0: u32,
