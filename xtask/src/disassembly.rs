@@ -16,8 +16,10 @@ use crate::Outcome;
 use crate::elf::Elf;
 use crate::image::{Format, shown};
 
-/// The parts of the mangled name of `TableMemory::store`, in the library and in whoever implements it.
-const STORE: [&str; 2] = ["TableMemory", "5store"];
+/// The name of `TableMemory::store`, and the file it is written in: the images' debug information has no paths of
+/// modules.
+const STORE: &str = "store";
+const STORE_FILE: &str = "src/table/mem.rs";
 
 /// The stack pointer: the compiler's own spills are no descriptors.
 const SP: u32 = 13;
@@ -144,8 +146,12 @@ fn comes_from_store(
 ) -> Result<bool, addr2line::gimli::Error> {
     let mut frames = context.find_frames(address.into()).skip_all_loads()?;
     while let Some(frame) = frames.next()? {
+        let file = frame.location.and_then(|location| location.file);
         let name = frame.function.as_ref().and_then(|function| function.raw_name().ok());
-        if name.is_some_and(|name| STORE.iter().all(|part| name.contains(part))) {
+        let is_store = |name: &str| name.split('<').next() == Some(STORE);
+        if file.is_some_and(|file| file.ends_with(STORE_FILE))
+            && name.is_some_and(|name| is_store(&name))
+        {
             return Ok(true);
         }
     }

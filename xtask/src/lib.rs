@@ -17,15 +17,18 @@
 //! ```text
 //! (any text: the banner)
 //! running 2 tests
-//! test NAME ... ok            the name is flushed before the test runs, so that a hang has a name
-//! test NAME ... FAILED        or `skipped` (a reason may follow)
-//! panic: MESSAGE at FILE:LINE in test NAME      only after a panic, then exit status 101
-//! fault: WHAT, WHERE, LEVEL                     only after a fault nobody expected
-//! classic: 1 passed, 1 failed                   or `lpae: …`; `, 0 skipped` may follow; the last line
+//! test NAME ... ok            the name is out before the test runs, so that a hang has a name
+//! test NAME ... FAILED        or `skipped`
+//! panic: MESSAGE, FILE:LINE   only after a panic
+//! fault: WHAT, WHERE          only after a fault that nobody expected
+//! classic: 1 passed, 1 failed       or `lpae: …`; `, 0 skipped` may follow; always the last line
 //! ```
 //!
+//! What a test says itself may stand between its name and its end; the name may then be repeated before the end.
+//!
 //! It exits by SYS_EXIT_EXTENDED, so QEMU's exit status is the guest's: 0 when nothing failed. Its semihosting
-//! command line is `boot`, followed by `--test NAME` when one was asked for.
+//! command line is `boot`, followed by `--test NAME` when one was asked for: then those tests run whose name contains
+//! NAME, and the hidden ones (`red-fail`, …) only when NAME is all of their name.
 
 pub mod command;
 pub mod disassembly;

@@ -20,8 +20,8 @@ pub struct Summary {
     pub passed: usize,
     /// Tests failed.
     pub failed: usize,
-    /// Tests skipped.
-    pub skipped: usize,
+    /// Tests skipped, where the line says.
+    pub skipped: Option<usize>,
 }
 
 /// A panic or a fault, as the guest told it.
@@ -129,19 +129,14 @@ impl Summary {
         if format.is_empty() || format.contains(char::is_whitespace) {
             return None;
         }
-        let mut counts = counts.split(", ");
-        let mut next = |what: &str| Some(counts.next()?.strip_suffix(what)?.parse::<usize>().ok());
-        let passed = next(" passed")??;
-        let failed = next(" failed")??;
-        let skipped = match next(" skipped") {
-            Some(skipped) => skipped?,
-            None => 0,
+        let counted = |part: &str, what: &str| part.strip_suffix(what)?.parse().ok();
+        let parts: Vec<_> = counts.split(", ").collect();
+        let (passed, failed, skipped) = match parts[..] {
+            [passed, failed] => (passed, failed, None),
+            [passed, failed, skipped] => (passed, failed, Some(counted(skipped, " skipped")?)),
+            _ => return None,
         };
-        counts.next().is_none().then(|| Summary {
-            format: format.to_string(),
-            passed,
-            failed,
-            skipped,
-        })
+        let (passed, failed) = (counted(passed, " passed")?, counted(failed, " failed")?);
+        Some(Summary { format: format.to_string(), passed, failed, skipped })
     }
 }

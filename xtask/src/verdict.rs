@@ -102,7 +102,10 @@ fn crashed(crash: &Crash) -> String {
     let (event, what) = what
         .unwrap_or_else(|| ("a fault nobody expected", crash.line.trim_start_matches("fault: ")));
     match &crash.during {
-        Some(test) => format!("{event} in test `{test}`: {what}"),
+        Some(test) => {
+            let what = what.trim_end_matches(&format!(", while running test {test}"));
+            format!("{event} in test `{test}`: {what}")
+        }
         None => format!("{event} outside of any test: {what}"),
     }
 }
@@ -160,13 +163,15 @@ fn disagreement(summary: &Summary, transcript: &Transcript) -> Option<String> {
         return Some(format!("test `{test}` started and never ended"));
     }
     let told = [
-        ("passed", summary.passed, TestEnd::Ok),
-        ("failed", summary.failed, TestEnd::Failed),
+        ("passed", Some(summary.passed), TestEnd::Ok),
+        ("failed", Some(summary.failed), TestEnd::Failed),
         ("skipped", summary.skipped, TestEnd::Skipped),
     ];
     for (what, told, end) in told {
         let seen = named(transcript, end).count();
-        if told != seen {
+        if let Some(told) = told
+            && told != seen
+        {
             return Some(format!("the verdict says {told} {what}, but {seen} tests were"));
         }
     }

@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::thread;
 
 use xtask::image::Format;
 use xtask::setup::Missing;
@@ -39,10 +40,9 @@ fn boot(format: Format, arguments: &[&str]) -> Run {
 
 /// Boots both images with `arguments`: each must be red, and say all of `words` on standard error.
 fn is_red(arguments: &[&str], words: &[&str]) {
-    for format in Format::ALL {
-        let run = boot(format, arguments);
-        let Run { said, complaint, .. } = &run;
-        assert!(!run.green, "{format} {arguments:?} was green:\n{said}");
+    let check = &|format: Format| {
+        let Run { green, said, complaint } = boot(format, arguments);
+        assert!(!green, "{format} {arguments:?} was green:\n{said}");
         let named = format!("{format}: ");
         for word in words.iter().chain([&named.as_str()]) {
             assert!(
@@ -50,7 +50,13 @@ fn is_red(arguments: &[&str], words: &[&str]) {
                 "{format} {arguments:?} does not say `{word}`:\n{complaint}\n{said}"
             );
         }
-    }
+    };
+    // At once, as most of this is waiting.
+    thread::scope(|scope| {
+        for format in Format::ALL {
+            scope.spawn(move || check(format));
+        }
+    });
 }
 
 #[test]

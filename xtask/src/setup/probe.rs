@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::Outcome;
 use crate::command::{target_directory, tool};
@@ -38,7 +39,10 @@ pub unsafe extern "C" fn _start(to: *mut u8, from: *const u8, count: usize) {
 pub fn link_arm_program(rustc: impl AsRef<OsStr>) -> Outcome<()> {
     let directory = target_directory().join("setup");
     fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
-    let program = directory.join(format!("probe-{}.elf", std::process::id()));
+    // Tests look at the same time, in one process and in several.
+    static PROBES: AtomicU32 = AtomicU32::new(0);
+    let number = PROBES.fetch_add(1, Ordering::Relaxed);
+    let program = directory.join(format!("probe-{}-{number}.elf", std::process::id()));
     let mut child = tool(rustc)
         .args([
             "--target",
