@@ -5,6 +5,7 @@
 pub mod addr;
 pub mod attr;
 pub mod format;
+pub mod mm;
 pub mod table;
 
 #[cfg(target_arch = "arm")]

@@ -8,5 +8,5 @@ pub mod inspect;
 pub mod mem;
 mod memo;
 pub mod node;
-mod reserve;
+pub(crate) mod reserve;
 pub mod walk;

@@ -10,7 +10,7 @@ use crate::format::Format;
 /// The chain does no harm where a stale walk may still read a table: the address of a table has its low
 /// bits clear, and such a word is an invalid descriptor in both formats (DDI 0406C B3.5.1, B3.6.1).
 #[derive(Clone, Copy, Default)]
-pub(super) struct Chain {
+pub(crate) struct Chain {
     head: Option<PhysAddr>,
 }
 
@@ -19,14 +19,14 @@ impl Chain {
     ///
     /// # Safety
     /// The table is `memory`'s, nobody else writes it, and no entry points to it.
-    pub(super) unsafe fn push<F: Format, M: TableMemory>(&mut self, memory: &M, table: PhysAddr) {
+    pub(crate) unsafe fn push<F: Format, M: TableMemory>(&mut self, memory: &M, table: PhysAddr) {
         let word = self.head.map_or(0, PhysAddr::as_u64);
         Self::set_next::<F, M>(memory, table, word);
         self.head = Some(table);
     }
 
     /// Takes the first.
-    pub(super) fn pop<F: Format, M: TableMemory>(&mut self, memory: &M) -> Option<PhysAddr> {
+    pub(crate) fn pop<F: Format, M: TableMemory>(&mut self, memory: &M) -> Option<PhysAddr> {
         let table = self.head?;
         let next = Self::next::<F, M>(memory, table);
         self.head = if next == 0 { None } else { Some(PhysAddr::truncate(next)) };
@@ -34,7 +34,7 @@ impl Chain {
     }
 
     /// Moves all of `other` to the front.
-    pub(super) fn append<F: Format, M: TableMemory>(&mut self, memory: &M, mut other: Self) {
+    pub(crate) fn append<F: Format, M: TableMemory>(&mut self, memory: &M, mut other: Self) {
         while let Some(table) = other.pop::<F, M>(memory) {
             // SAFETY: it was in a list, so it is unlinked and ours.
             unsafe { self.push::<F, M>(memory, table) };
@@ -56,10 +56,10 @@ impl Chain {
 }
 
 /// How many tables of each depth an edit will need.
-pub(super) type Need = [usize; MAX_LEVELS];
+pub(crate) type Need = [usize; MAX_LEVELS];
 
 /// Tables reserved for one edit. What is left goes back when it is dropped.
-pub(super) struct Reserve<'m, F: Format, M: TableMemory> {
+pub(crate) struct Reserve<'m, F: Format, M: TableMemory> {
     machine: &'m M,
     chains: [Chain; MAX_LEVELS],
     format: core::marker::PhantomData<F>,
@@ -67,7 +67,7 @@ pub(super) struct Reserve<'m, F: Format, M: TableMemory> {
 
 impl<'m, F: Format, M: TableMemory> Reserve<'m, F, M> {
     /// Takes as many tables as `need` says, or none.
-    pub(super) fn new(machine: &'m M, need: &Need) -> Result<Self, OutOfMemory> {
+    pub(crate) fn new(machine: &'m M, need: &Need) -> Result<Self, OutOfMemory> {
         let mut reserve =
             Self { machine, chains: Default::default(), format: core::marker::PhantomData };
         for (depth, level) in F::LEVELS.iter().enumerate() {
@@ -81,7 +81,7 @@ impl<'m, F: Format, M: TableMemory> Reserve<'m, F, M> {
     }
 
     /// A table for `depth`, with any content. `None` only if the plan counted wrong.
-    pub(super) fn take(&mut self, depth: usize) -> Option<PhysAddr> {
+    pub(crate) fn take(&mut self, depth: usize) -> Option<PhysAddr> {
         self.chains[depth].pop::<F, M>(self.machine)
     }
 }

@@ -14,6 +14,7 @@
 mod map;
 mod modify;
 mod split;
+mod tables;
 
 use core::ops::Range;
 
@@ -132,7 +133,8 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
     /// The descriptor of a link from `depth` to `table`.
     fn link(&self, depth: usize, table: PhysAddr) -> Result<F::Raw, EncodeError> {
         let owner = self.policy.owner();
-        let pxn = self.policy.pxn() && owner == Owner::User;
+        // Where leaves have no such bit, their table's entry speaks for all of them.
+        let pxn = self.policy.pxn() && owner == Owner::User && !F::LEVELS[depth + 1].leaf_pxn;
         F::encode(depth, Entry::Table(TableEntry { table, owner, pxn }))
     }
 

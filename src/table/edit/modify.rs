@@ -226,6 +226,15 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
         child.is_empty_outside(absent)
     }
 
+    /// Hands the whole tree to `flush`, root included: every table that it owns, and no other.
+    ///
+    /// # Safety
+    /// Nobody walks or uses the tree any more; `flush` covers all that it translated.
+    pub unsafe fn give_up_tree(self, flush: &mut Flush<'m, F, M>) {
+        // SAFETY: the caller answers for it.
+        unsafe { self.give_up(&self.root, flush) };
+    }
+
     /// Hands a table and all that it owns to the flush.
     unsafe fn give_up(&self, node: &Node<'m, F, M>, flush: &mut Flush<'m, F, M>) {
         if !self.is_pte(node) {

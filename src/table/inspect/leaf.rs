@@ -120,7 +120,7 @@ impl Leaf {
 impl fmt::Display for Leaf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let share = match self.share {
-            Shareability::Non => "private",
+            Shareability::Non => "unshared",
             Shareability::Outer => "outer",
             Shareability::Inner => "inner",
         };

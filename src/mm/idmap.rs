@@ -1,0 +1,383 @@
+//! Identity mappings: for the moments when the MMU is switched on or off, or its tables exchanged.
+//!
+//! An identity mapping may fall into the kernel half: where RAM starts above PAGE_OFFSET, VA = PA lies
+//! among the kernel's own mappings, behind entries that are swapper's. Swapper's tables are never written
+//! for it. The pgd gets tables of its own instead, holding what swapper maps there, with the identity range
+//! in place of what it covers; so everything else in the slot keeps working.
+//!
+//! # How an override is told from a copy
+//! Identity leaves are not global; what swapper maps is. So a leaf that is not global, or a table that the
+//! pgd owns, is in use by this pgd; all else in a slot of the kernel half is a copy, which
+//! [`identity_mapping_del`](Pgd::identity_mapping_del) replaces by swapper's entry.
+
+use super::pgd::{Pgd, keeps};
+use crate::addr::{PhysAddr, VirtAddr, VirtRange};
+use crate::attr::{Access, Attrs};
+use crate::format::{EncodeError, Entry, Format, Leaf, Owner, RUN, Runs, TableEntry};
+use crate::table::error::EditError;
+use crate::table::flush::{Flush, publish};
+use crate::table::mem::Machine;
+use crate::table::node::Node;
+use crate::table::reserve::{Need, Reserve};
+
+/// What swapper says about the entries of one of the pgd's tables.
+enum Model<'m, F: Format, M> {
+    /// Nothing is mapped there.
+    Nothing,
+    /// Swapper's table for the same addresses.
+    Table(Node<'m, F, M>),
+    /// A larger leaf of swapper's: where `start` lies, and what it is.
+    Leaf { start: VirtAddr, leaf: Leaf },
+}
+
+impl<'m, F: Format, M: Machine> Model<'m, F, M> {
+    /// The entry for `va` at `depth`, if it were copied alone: a leaf of a run stands for itself.
+    fn entry(&self, depth: usize, va: VirtAddr) -> Result<F::Raw, EncodeError> {
+        let level = &F::LEVELS[depth];
+        let va = va.align_down(level.shift);
+        let (start, leaf) = match self {
+            Self::Nothing => return Ok(F::Raw::default()),
+            Self::Table(node) => match node.entry(node.index(va)) {
+                Entry::Leaf(leaf) if leaf.run => (run_start(level.runs, va, level.shift), leaf),
+                _ => return Ok(node.load(node.index(va))),
+            },
+            Self::Leaf { start, leaf } => (*start, *leaf),
+        };
+        let frame = PhysAddr::truncate(leaf.frame.as_u64() + u64::from(va.0 - start.0));
+        // Privileged execution is swapper's own.
+        F::encode(depth, Entry::Leaf(Leaf { frame, run: false, pxn: false, ..leaf }))
+    }
+
+    /// What swapper says about the table below the entry for `va`.
+    fn below(&self, va: VirtAddr) -> Self {
+        match self {
+            Self::Nothing => Self::Nothing,
+            Self::Leaf { start, leaf } => Self::Leaf { start: *start, leaf: *leaf },
+            Self::Table(node) => match node.entry(node.index(va)) {
+                // SAFETY: the entry was just read from this node.
+                Entry::Table(table) => Self::Table(unsafe { node.child(table) }),
+                Entry::Leaf(leaf) => {
+                    let level = node.level();
+                    let runs = if leaf.run { level.runs } else { None };
+                    Self::Leaf { start: run_start(runs, va, level.shift), leaf }
+                }
+                _ => Self::Nothing,
+            },
+        }
+    }
+}
+
+/// The address whose frame a leaf for `va` holds: its own, or its identical run's.
+fn run_start(runs: Option<Runs>, va: VirtAddr, shift: u32) -> VirtAddr {
+    match runs {
+        Some(Runs::Identical) => va.align_down(shift + RUN.trailing_zeros()),
+        _ => va.align_down(shift),
+    }
+}
+
+/// Whether an entry is this pgd's use of the slot, and not a copy of swapper's.
+fn is_own(entry: Entry) -> bool {
+    match entry {
+        Entry::Absent => false,
+        Entry::Table(table) => table.owner != Owner::Swapper,
+        Entry::Leaf(leaf) => !leaf.attrs.global,
+        Entry::Reserved => true,
+    }
+}
+
+impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
+    /// Maps `range` to itself, for the kernel alone, in the largest leaves that fit.
+    ///
+    /// Kernel mappings in the range are hidden until the mapping is deleted; what swapper changes
+    /// meanwhile in the pages next to them is not seen in this pgd.
+    ///
+    /// Entering and leaving the pgd needs the whole TLB flushed, as the kernel's global entries may
+    /// translate the same addresses otherwise.
+    ///
+    /// # Errors
+    /// [`EditError`]; nothing was changed. [`EditError::Mapped`] where user space has a mapping.
+    ///
+    /// # Safety
+    /// The memory may be reached so. No CPU runs on this pgd, unless the range lies in the user half.
+    pub unsafe fn identity_mapping_add(
+        &mut self,
+        range: VirtRange,
+        access: Access,
+    ) -> Result<(), EditError> {
+        if !range.is_aligned(12) {
+            return Err(EditError::Misaligned);
+        }
+        let attrs = Attrs::kernel(access).with_global(false);
+        let mut need = Need::default();
+        self.plan_identity(0, Some(&self.root), &self.model(), range, attrs, &mut need)?;
+        let mut reserve = Reserve::new(self.root.machine(), &need)?;
+        // SAFETY: planned; the caller vouches for the mapping.
+        unsafe { self.build_identity(&self.root, &self.model(), range, attrs, &mut reserve) };
+        publish(self.root.machine());
+        Ok(())
+    }
+
+    /// Takes an identity mapping away: what swapper maps there is there again, and the tables that
+    /// [`identity_mapping_add`](Self::identity_mapping_add) made are freed with the flush.
+    ///
+    /// # Errors
+    /// [`EditError::NotMapped`] where the range holds no identity mapping; nothing was changed.
+    ///
+    /// # Safety
+    /// As for `identity_mapping_add`; nothing uses the mapping any more.
+    pub unsafe fn identity_mapping_del(
+        &mut self,
+        range: VirtRange,
+    ) -> Result<Flush<'m, F, M>, EditError> {
+        if !range.is_aligned(12) {
+            return Err(EditError::Misaligned);
+        }
+        self.plan_removal(&self.root, range)?;
+        let mut flush = Flush::new(self.root.machine(), None);
+        flush.add_everything();
+        // SAFETY: planned; the caller vouches that nothing uses it.
+        unsafe { self.remove_identity(&self.root, &self.model(), range, &mut flush) };
+        Ok(flush)
+    }
+
+    fn model(&self) -> Model<'m, F, M> {
+        Model::Table(self.swapper.root)
+    }
+
+    /// Finds what is in the way, and counts the tables needed.
+    fn plan_identity(
+        &self,
+        depth: usize,
+        node: Option<&Node<'m, F, M>>,
+        model: &Model<'m, F, M>,
+        range: VirtRange,
+        attrs: Attrs,
+        need: &mut Need,
+    ) -> Result<(), EditError> {
+        let level = &F::LEVELS[depth];
+        for index in level.index(range.start())..=level.index(range.last()) {
+            let span = level.entry_span(range.start(), index);
+            let Some(part) = span.intersection(range) else { continue };
+            let at = part.start();
+            let entry = node.map_or(Entry::Absent, |node| node.entry(index));
+            let child = match entry {
+                Entry::Table(table) if table.owner != Owner::Swapper => {
+                    // SAFETY: the entry was just read from this node.
+                    node.map(|node| unsafe { node.child(table) })
+                }
+                Entry::Reserved => return Err(EditError::Reserved { at }),
+                by if is_own(by) => return Err(EditError::Mapped { at, by }),
+                _ => {
+                    // A leaf of a run cannot be replaced alone: its neighbours must stand alone, too.
+                    if depth == 0 {
+                        model.entry(depth, at)?;
+                    }
+                    if part == span && level.leaf {
+                        identity_leaf::<F>(depth, at, attrs)?;
+                        continue;
+                    }
+                    need[depth + 1] += 1;
+                    self.check_copies(depth + 1, &model.below(at), span)?;
+                    None
+                }
+            };
+            let below = model.below(at);
+            self.plan_identity(depth + 1, child.as_ref(), &below, part, attrs, need)?;
+        }
+        Ok(())
+    }
+
+    /// Whether all that `model` maps in `span` can be written at `depth`.
+    fn check_copies(
+        &self,
+        depth: usize,
+        model: &Model<'m, F, M>,
+        span: VirtRange,
+    ) -> Result<(), EditError> {
+        let level = &F::LEVELS[depth];
+        for index in 0..level.entries() {
+            model.entry(depth, level.entry_span(span.start(), index).start())?;
+        }
+        Ok(())
+    }
+
+    /// Writes the identity mappings of `range`, as planned.
+    unsafe fn build_identity(
+        &self,
+        node: &Node<'m, F, M>,
+        model: &Model<'m, F, M>,
+        range: VirtRange,
+        attrs: Attrs,
+        reserve: &mut Reserve<'m, F, M>,
+    ) {
+        let depth = node.depth();
+        let machine = self.root.machine();
+        for index in node.indices(range) {
+            let span = node.span(range.start(), index);
+            let Some(part) = span.intersection(range) else { continue };
+            let entry = node.entry(index);
+            let below = model.below(part.start());
+            // SAFETY: planned: absent or a copy of swapper's, and the caller vouches for the mapping;
+            // tables are ours alone until they are linked, which happens when they are complete.
+            unsafe {
+                match entry {
+                    Entry::Table(table) if table.owner != Owner::Swapper => {
+                        self.build_identity(&node.child(table), &below, part, attrs, reserve);
+                        // The kernel executes there now.
+                        node.store(index, kernel_link::<F>(depth, table.table));
+                        continue;
+                    }
+                    Entry::Leaf(leaf) if leaf.run => self.split_copies(node, model, span, index),
+                    _ => {}
+                }
+                if part == span && node.level().leaf {
+                    if let Ok(raw) = identity_leaf::<F>(depth, span.start(), attrs) {
+                        node.store(index, raw);
+                    }
+                } else if let Some(table) = reserve.take(depth + 1) {
+                    let child = Node::new(machine, table, depth + 1);
+                    copy_model(&child, &below, span);
+                    self.build_identity(&child, &below, part, attrs, reserve);
+                    let (from, bytes) = child.bytes(0..child.level().entries());
+                    machine.clean(from, bytes);
+                    machine.dsb_ishst();
+                    node.store(index, kernel_link::<F>(depth, table));
+                }
+            }
+        }
+        let (from, bytes) = node.bytes(node.indices(range));
+        machine.clean(from, bytes);
+    }
+
+    /// Makes the sixteen copies of a run of swapper's stand alone.
+    unsafe fn split_copies(
+        &self,
+        node: &Node<'m, F, M>,
+        model: &Model<'m, F, M>,
+        span: VirtRange,
+        index: usize,
+    ) {
+        let first = index & !(RUN - 1);
+        for index in first..first + RUN {
+            let va = node.span(span.start(), index).start();
+            if !matches!(node.entry(index), Entry::Leaf(leaf) if leaf.run) {
+                continue;
+            }
+            if let Ok(raw) = model.entry(node.depth(), va) {
+                // SAFETY: it maps the same as before; the caller vouches that no CPU runs on it.
+                unsafe { node.store(index, raw) };
+            }
+        }
+        let (from, bytes) = node.bytes(first..first + RUN);
+        node.machine().clean(from, bytes);
+    }
+
+    /// Checks that all of `range` is identity mapping.
+    fn plan_removal(&self, node: &Node<'m, F, M>, range: VirtRange) -> Result<(), EditError> {
+        for index in node.indices(range) {
+            let span = node.span(range.start(), index);
+            let Some(part) = span.intersection(range) else { continue };
+            match node.entry(index) {
+                Entry::Table(table) if table.owner != Owner::Swapper => {
+                    // SAFETY: the entry was just read from this node.
+                    self.plan_removal(&unsafe { node.child(table) }, part)?;
+                }
+                Entry::Leaf(leaf) if is_identity(&leaf, span) && part == span => {}
+                _ => return Err(EditError::NotMapped { at: part.start() }),
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts swapper's entries back where `range` hid them, and gives up the tables that no longer hold
+    /// anything of the pgd's own.
+    unsafe fn remove_identity(
+        &self,
+        node: &Node<'m, F, M>,
+        model: &Model<'m, F, M>,
+        range: VirtRange,
+        flush: &mut Flush<'m, F, M>,
+    ) {
+        let depth = node.depth();
+        for index in node.indices(range) {
+            let span = node.span(range.start(), index);
+            let Some(part) = span.intersection(range) else { continue };
+            if let Entry::Table(table) = node.entry(index) {
+                let below = model.below(part.start());
+                // SAFETY: the entry was just read from this node.
+                let child = unsafe { node.child(table) };
+                // SAFETY: the caller vouches that nothing uses the mapping.
+                unsafe { self.remove_identity(&child, &below, part, flush) };
+                let in_use = (0..child.level().entries()).any(|index| is_own(child.entry(index)));
+                if in_use || keeps::<F>(self.layout(), depth, span.start()) {
+                    continue;
+                }
+                // SAFETY: the store below cuts it off, and the flush covers everything.
+                unsafe { flush.add_table(child.table(), child.depth()) };
+            }
+            // SAFETY: swapper maps it for every address space.
+            unsafe { self.restore(node, model, span, index) };
+        }
+        let (from, bytes) = node.bytes(node.indices(range));
+        self.root.machine().clean(from, bytes);
+    }
+
+    /// Puts swapper's entry back: alone, or as part of its run where no neighbour is the pgd's own.
+    unsafe fn restore(
+        &self,
+        node: &Node<'m, F, M>,
+        model: &Model<'m, F, M>,
+        span: VirtRange,
+        index: usize,
+    ) {
+        let Ok(alone) = model.entry(node.depth(), span.start()) else { return };
+        // SAFETY: the caller answers for it.
+        unsafe { node.store(index, alone) };
+        let Model::Table(swapper) = model else { return };
+        let in_run = matches!(swapper.entry(index), Entry::Leaf(leaf) if leaf.run);
+        let run = (index & !(RUN - 1))..(index & !(RUN - 1)) + RUN;
+        if in_run && !run.clone().any(|index| is_own(node.entry(index))) {
+            // SAFETY: the caller answers for it.
+            unsafe { node.copy_from(swapper, run.clone()) };
+            let (from, bytes) = node.bytes(run);
+            node.machine().clean(from, bytes);
+        }
+    }
+}
+
+/// The link to a table that the pgd owns and the kernel needs.
+pub(super) fn kernel_link<F: Format>(depth: usize, table: PhysAddr) -> F::Raw {
+    let link = TableEntry { table, owner: Owner::Kernel, pxn: false };
+    // The allocator aligns tables and keeps them in reach, so there is such a word.
+    F::encode(depth, Entry::Table(link)).unwrap_or_default()
+}
+
+/// The descriptor that maps `va` to itself.
+fn identity_leaf<F: Format>(
+    depth: usize,
+    va: VirtAddr,
+    attrs: Attrs,
+) -> Result<F::Raw, EncodeError> {
+    let frame = PhysAddr::from_u32(va.0);
+    F::encode(depth, Entry::Leaf(Leaf { frame, attrs, run: false, pxn: false }))
+}
+
+/// Whether a leaf maps `span` to itself, for the kernel.
+fn is_identity(leaf: &Leaf, span: VirtRange) -> bool {
+    !leaf.attrs.global && !leaf.attrs.user && leaf.frame == PhysAddr::from_u32(span.start().0)
+}
+
+/// Fills a new table with what swapper says about its addresses.
+unsafe fn copy_model<F: Format, M: Machine>(
+    child: &Node<'_, F, M>,
+    model: &Model<'_, F, M>,
+    span: VirtRange,
+) {
+    for index in 0..child.level().entries() {
+        let va = child.span(span.start(), index).start();
+        if let Ok(raw) = model.entry(child.depth(), va) {
+            // SAFETY: the caller's table is new and not linked.
+            unsafe { child.store(index, raw) };
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! Policy, in Linux's words: generic in the format; no bit, no instruction.
+//!
+//! [`Swapper`] is the kernel's own tree, `swapper_pg_dir`; a [`Pgd`] is one address space's. Both are
+//! [`Editor`](crate::table::edit::Editor)s with rules: who owns a table, what is sealed, what stays.
+
+pub mod fault;
+pub mod idmap;
+pub mod layout;
+pub mod pgd;
+pub mod swapper;
+
+pub use fault::{Verdict, do_translation_fault};
+pub use layout::{Layout, LayoutError, LayoutSpec, Pmds, Vectors, Window};
+pub use pgd::Pgd;
+pub use swapper::{Features, Swapper, SwapperView};

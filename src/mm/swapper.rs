@@ -1,0 +1,250 @@
+//! `swapper_pg_dir`: the kernel's own tree, which every pgd copies from.
+//!
+//! Every table entry in it carries the swapper mark ([`Owner::Swapper`]), so every copy carries it too, and
+//! whoever meets one knows: not mine to free, not mine to write.
+//!
+//! # Sealing
+//! The first pgd_alloc seals swapper. From then on an entry of which pgds hold copies changes at most
+//! once, from absent to a table, and that table is never freed. So a copy in any pgd is either absent, and
+//! a [fault](super::fault) fills it in, or right. Nothing is broadcast and nothing counted.
+
+use super::layout::Layout;
+use crate::addr::{PhysAddr, VirtAddr, VirtRange};
+use crate::attr::{Access, Asid, Attrs};
+use crate::format::{Format, Owner};
+use crate::table::edit::{Editor, LeafSizes, Policy};
+use crate::table::error::EditError;
+use crate::table::flush::{Flush, publish};
+use crate::table::mem::{Machine, OutOfMemory, TableMemory};
+use crate::table::node::Node;
+use crate::table::walk::{self, Translation};
+
+/// What the CPU has that a tree can use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Features {
+    /// Privileged execute never: ID_MMFR0\[3:0\] is 4 or more (DDI 0406C B4.1.89).
+    pub pxn: bool,
+}
+
+/// swapper_pg_dir.
+pub struct Swapper<'m, F: Format, M: Machine> {
+    machine: &'m M,
+    root: PhysAddr,
+    layout: &'m Layout,
+    features: Features,
+    sealed: bool,
+    format: core::marker::PhantomData<F>,
+}
+
+/// What swapper decides about its edits.
+pub struct SwapperPolicy<'m, F> {
+    layout: &'m Layout,
+    sealed: bool,
+    format: core::marker::PhantomData<F>,
+}
+
+impl<F: Format> Policy for SwapperPolicy<'_, F> {
+    fn owner(&self) -> Owner {
+        Owner::Swapper
+    }
+
+    fn pxn(&self) -> bool {
+        false
+    }
+
+    fn asid(&self) -> Option<Asid> {
+        None
+    }
+
+    fn frozen(&self, depth: usize, va: VirtAddr) -> bool {
+        self.sealed && self.layout.is_copied::<F>(depth, va)
+    }
+
+    /// Swapper never frees a table: a pgd may hold a copy of the entry.
+    fn keeps(&self, _depth: usize, _va: VirtAddr) -> bool {
+        true
+    }
+}
+
+impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
+    /// An empty tree.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`] for the root.
+    pub fn new(
+        machine: &'m M,
+        layout: &'m Layout,
+        features: Features,
+    ) -> Result<Self, OutOfMemory> {
+        let root = machine.allocate(&F::LEVELS[0])?;
+        // SAFETY: the table is fresh and nobody else's.
+        unsafe {
+            let node = Node::<F, M>::new(machine, root, 0);
+            node.zero(0..node.level().entries());
+            let (from, bytes) = node.bytes(0..node.level().entries());
+            machine.clean(from, bytes);
+        }
+        publish(machine);
+        let format = core::marker::PhantomData;
+        Ok(Self { machine, root, layout, features, sealed: false, format })
+    }
+
+    /// Where the root lies, for TTBR0.
+    pub fn root(&self) -> PhysAddr {
+        self.root
+    }
+
+    /// The memory map.
+    pub fn layout(&self) -> &'m Layout {
+        self.layout
+    }
+
+    /// The machine whose memory the tables lie in.
+    pub fn machine(&self) -> &'m M {
+        self.machine
+    }
+
+    /// What the CPU has.
+    pub fn features(&self) -> Features {
+        self.features
+    }
+
+    /// Whether a pgd was made.
+    pub fn is_sealed(&self) -> bool {
+        self.sealed
+    }
+
+    /// What readers without a lock see: walks, pgds, the fault handler.
+    #[inline]
+    pub fn view(&self) -> SwapperView<'m, F, M> {
+        // SAFETY: the root was made by `new` and is never freed, nor is any table below it.
+        let root = unsafe { Node::new(self.machine, self.root, 0) };
+        SwapperView { root, layout: self.layout }
+    }
+
+    /// What `va` translates to.
+    pub fn translate(&self, va: VirtAddr) -> Option<Translation> {
+        walk::translate(&self.view().root, va)
+    }
+
+    /// Seals the tree, and links the tables of the eager windows first. [`Pgd`](super::pgd::Pgd)s are made
+    /// from a sealed tree; pgd_alloc calls this itself.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`]; the tree is not sealed then.
+    pub fn seal(&mut self) -> Result<(), OutOfMemory> {
+        if self.sealed {
+            return Ok(());
+        }
+        let layout = self.layout;
+        for window in layout.eager_windows() {
+            // The whole window has private tables, or none of it.
+            let wanted = |depth| layout.is_copied::<F>(depth, window.start());
+            self.editor().link_tables(window, wanted).map_err(|_| OutOfMemory)?;
+        }
+        self.sealed = true;
+        Ok(())
+    }
+
+    /// Maps part of the kernel half, see [`Editor::map`].
+    ///
+    /// # Errors
+    /// [`EditError`]; nothing was changed.
+    ///
+    /// # Safety
+    /// As for [`Editor::map`].
+    pub unsafe fn map(
+        &mut self,
+        range: VirtRange,
+        phys: PhysAddr,
+        attrs: Attrs,
+        sizes: LeafSizes,
+    ) -> Result<(), EditError> {
+        self.check(range)?;
+        Self::check_attrs(attrs)?;
+        // SAFETY: the caller answers for it.
+        unsafe { self.editor().map(range, phys, attrs, sizes) }
+    }
+
+    /// Unmaps part of the kernel half, see [`Editor::unmap`]. Tables stay.
+    ///
+    /// # Errors
+    /// [`EditError`]; nothing was changed.
+    ///
+    /// # Safety
+    /// As for [`Editor::unmap`].
+    pub unsafe fn unmap(&mut self, range: VirtRange) -> Result<Flush<'m, F, M>, EditError> {
+        self.check(range)?;
+        // SAFETY: the caller answers for it.
+        unsafe { self.editor().unmap(range) }
+    }
+
+    /// Changes what may be done with part of the kernel half, see [`Editor::protect`].
+    ///
+    /// # Errors
+    /// [`EditError`]; nothing was changed.
+    ///
+    /// # Safety
+    /// As for [`Editor::protect`].
+    pub unsafe fn protect(
+        &mut self,
+        range: VirtRange,
+        access: Access,
+    ) -> Result<Flush<'m, F, M>, EditError> {
+        self.check(range)?;
+        // SAFETY: the caller answers for it.
+        unsafe { self.editor().protect(range, access) }
+    }
+
+    fn editor(&mut self) -> Editor<'m, F, M, SwapperPolicy<'m, F>> {
+        let policy = SwapperPolicy {
+            layout: self.layout,
+            sealed: self.sealed,
+            format: core::marker::PhantomData,
+        };
+        // SAFETY: the root is this tree's, and `&mut self` says that nobody else edits it.
+        unsafe { Editor::new(self.machine, self.root, policy) }
+    }
+
+    /// Refuses what is not the kernel's: all but its half and the page of low vectors.
+    fn check(&self, range: VirtRange) -> Result<(), EditError> {
+        let vectors = self.layout.low_vectors() && self.layout.vectors().encloses(range);
+        if vectors || self.layout.kernel().encloses(range) {
+            Ok(())
+        } else {
+            Err(EditError::OutOfBounds { at: range.start() })
+        }
+    }
+
+    /// Kernel mappings are global: one flush by address reaches them whatever the ASID.
+    fn check_attrs(attrs: Attrs) -> Result<(), EditError> {
+        if attrs.global { Ok(()) } else { Err(EditError::WrongHalf) }
+    }
+}
+
+/// Swapper as seen without its lock: descriptors are read one by one, whole, while another CPU may add to
+/// them. Tables that were linked once stay.
+pub struct SwapperView<'m, F: Format, M> {
+    pub(super) root: Node<'m, F, M>,
+    pub(super) layout: &'m Layout,
+}
+
+impl<F: Format, M> Clone for SwapperView<'_, F, M> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<F: Format, M> Copy for SwapperView<'_, F, M> {}
+
+impl<'m, F: Format, M: TableMemory> SwapperView<'m, F, M> {
+    /// The root, for walks.
+    pub fn root(&self) -> Node<'m, F, M> {
+        self.root
+    }
+
+    /// The memory map.
+    pub fn layout(&self) -> &'m Layout {
+        self.layout
+    }
+}

@@ -1,0 +1,94 @@
+//! Linking empty tables ahead of their first use.
+
+use super::{Editor, Policy};
+use crate::addr::VirtRange;
+use crate::format::{Entry, Format};
+use crate::table::error::EditError;
+use crate::table::flush::publish;
+use crate::table::mem::Machine;
+use crate::table::node::Node;
+use crate::table::reserve::{Need, Reserve};
+
+impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
+    /// Links an empty table at every absent entry for `range` that `wanted` asks for, given its depth.
+    ///
+    /// # Errors
+    /// [`EditError::OutOfMemory`]; nothing was changed.
+    pub fn link_tables(
+        &mut self,
+        range: VirtRange,
+        wanted: impl Fn(usize) -> bool,
+    ) -> Result<(), EditError> {
+        let mut need = Need::default();
+        self.plan_tables(0, Some(&self.root), range, &wanted, &mut need);
+        let mut reserve = Reserve::new(self.machine(), &need)?;
+        self.build_tables(&self.root, range, &wanted, &mut reserve, true);
+        publish(self.machine());
+        Ok(())
+    }
+
+    fn plan_tables(
+        &self,
+        depth: usize,
+        node: Option<&Node<'m, F, M>>,
+        range: VirtRange,
+        wanted: &impl Fn(usize) -> bool,
+        need: &mut Need,
+    ) {
+        if !wanted(depth) {
+            return;
+        }
+        let level = &F::LEVELS[depth];
+        for index in level.index(range.start())..=level.index(range.last()) {
+            let Some(part) = level.entry_span(range.start(), index).intersection(range) else {
+                continue;
+            };
+            let child = match node.map_or(Entry::Absent, |node| node.entry(index)) {
+                Entry::Absent => {
+                    need[depth + 1] += 1;
+                    None
+                }
+                // SAFETY: the entry was just read from this node.
+                Entry::Table(table) => node.map(|node| unsafe { node.child(table) }),
+                _ => continue,
+            };
+            self.plan_tables(depth + 1, child.as_ref(), part, wanted, need);
+        }
+    }
+
+    fn build_tables(
+        &self,
+        node: &Node<'m, F, M>,
+        range: VirtRange,
+        wanted: &impl Fn(usize) -> bool,
+        reserve: &mut Reserve<'m, F, M>,
+        live: bool,
+    ) {
+        let depth = node.depth();
+        if !wanted(depth) {
+            return;
+        }
+        for index in node.indices(range) {
+            let span = node.span(range.start(), index);
+            let Some(part) = span.intersection(range) else { continue };
+            match node.entry(index) {
+                Entry::Absent => {
+                    let Some(table) = reserve.take(depth + 1) else { return };
+                    // SAFETY: the table is ours alone until it is linked, empty or with empty tables in it.
+                    unsafe {
+                        let child = Node::new(self.machine(), table, depth + 1);
+                        child.zero(0..child.level().entries());
+                        self.build_tables(&child, part, wanted, reserve, false);
+                        self.link_table(node, span, &child, live, false);
+                    }
+                }
+                Entry::Table(table) => {
+                    // SAFETY: the entry was just read from this node.
+                    let child = unsafe { node.child(table) };
+                    self.build_tables(&child, part, wanted, reserve, live);
+                }
+                _ => {}
+            }
+        }
+    }
+}
