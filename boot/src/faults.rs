@@ -81,20 +81,9 @@ impl fmt::Display for FaultRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.fault() {
             Some(fault) => {
-                write!(f, "{:?} fault", fault.kind)?;
+                write!(f, "{}", fault.at(self.far))?;
                 if let Some(level) = fault.depth.and_then(|depth| Active::LEVELS.get(depth)) {
-                    write!(f, " at the {}", level.name)?;
-                }
-                f.write_str(match (fault.instruction, fault.maintenance, fault.write) {
-                    (true, _, _) => ", fetching ",
-                    (_, true, _) => ", maintaining ",
-                    (_, _, true) => ", writing ",
-                    _ => ", reading ",
-                })?;
-                if fault.address_valid {
-                    write!(f, "{:#010x}", self.far)?;
-                } else {
-                    f.write_str("an unknown address")?;
+                    write!(f, ", {} entry", level.name)?;
                 }
                 write!(f, " (fsr {:#x})", self.fsr)?;
             }
@@ -112,6 +101,7 @@ pub fn mode(psr: u32) -> &'static str {
         0x12 => "IRQ",
         0x13 => "SVC",
         0x17 => "abort",
+        0x1A => "HYP",
         0x1B => "undefined",
         0x1F => "system",
         _ => "no known",

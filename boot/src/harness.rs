@@ -135,7 +135,8 @@ pub fn run(suites: &[&[Test]]) -> ! {
 
     let tests = suites.iter().copied().flatten().filter(|test| wanted(test));
     let tests = tests.chain(RED.iter().filter(|test| named(test)));
-    println!("running {} tests", tests.clone().count());
+    let count = tests.clone().count();
+    println!("running {count} test{}", if count == 1 { "" } else { "s" });
     let [mut passed, mut failed, mut skipped] = [0_u32; 3];
     for test in tests {
         match run_one(test) {
@@ -159,6 +160,10 @@ fn run_one(test: &Test) -> End {
     (test.run)();
     let state =
         core::mem::replace(&mut *STATE.lock(), State { running: None, fresh: false, end: End::Ok });
+    if !state.fresh {
+        // What the test said has parted its name from its verdict.
+        print!("test {} ... ", test.name);
+    }
     println!(
         "{}",
         match state.end {

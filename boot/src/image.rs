@@ -1,5 +1,7 @@
 //! Where the image lies: linker.ld's symbols as ranges.
 
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
 use armv7a_mm::addr::{PhysAddr, VirtAddr, VirtRange};
 
 macro_rules! symbols {
@@ -16,7 +18,7 @@ symbols! {
     __vectors_start __idmap_start __idmap_end
     __stack_svc_bottom __stack_svc __stack_abt_bottom __stack_abt __stack_und_bottom __stack_und
     __stack_irq_bottom __stack_irq __stack_fiq_bottom __stack_fiq __stack_sys_bottom __stack_sys
-    __early_start __early_end
+    __early_start __early_end __heap_start __heap_end
 }
 
 macro_rules! range {
@@ -78,6 +80,11 @@ pub fn early_tables() -> VirtRange {
     range!(__early_start..__early_end)
 }
 
+/// What tables are allocated from.
+pub fn heap() -> VirtRange {
+    range!(__heap_start..__heap_end)
+}
+
 /// Where the image was loaded, and with it where all of the linear map lies.
 #[derive(Clone, Copy, Debug)]
 pub struct Placement {
@@ -85,15 +92,27 @@ pub struct Placement {
     delta: u32,
 }
 
+static DELTA: AtomicU32 = AtomicU32::new(0);
+
+/// Where the image was loaded.
+pub fn placement() -> Placement {
+    Placement { delta: DELTA.load(Relaxed) }
+}
+
 impl Placement {
-    /// From what head.S found.
-    pub const fn new(delta: u32) -> Self {
-        Self { delta }
+    /// Notes what head.S found, before anybody asks [`placement`].
+    pub fn note(delta: u32) {
+        DELTA.store(delta, Relaxed);
     }
 
     /// The physical address of a linearly mapped one.
     pub const fn phys(self, at: VirtAddr) -> PhysAddr {
         PhysAddr::from_u32(at.0.wrapping_add(self.delta))
+    }
+
+    /// The address in the linear map of a physical one, which must lie in it.
+    pub const fn virt(self, at: PhysAddr) -> VirtAddr {
+        VirtAddr((at.as_u64() as u32).wrapping_sub(self.delta))
     }
 
     /// The physical address that PAGE_OFFSET stands for: where RAM is taken to begin.

@@ -19,6 +19,7 @@ mod faults;
 mod harness;
 mod head;
 mod image;
+mod memory;
 mod probe;
 mod ram;
 mod store;
@@ -27,7 +28,8 @@ mod tests;
 /// Where head.S arrives: on the SVC stack, BSS clear, vectors in place, the early map live. `delta` is
 /// physical minus link address, `r2` what the loader left there, `psr` the CPSR that it started us with.
 extern "C" fn main(delta: u32, r2: u32, psr: u32) -> ! {
-    let placement = image::Placement::new(delta);
+    image::Placement::note(delta);
+    let placement = image::placement();
     println!("armv7a-mm {} on {}", Active::NAME, cpu::Cpu);
     println!(
         "started in {} mode; image at {}, runs at {}",
@@ -36,9 +38,10 @@ extern "C" fn main(delta: u32, r2: u32, psr: u32) -> ! {
         image::whole(),
     );
     let memory = ram::find(placement, r2);
+    println!("RAM: {} MiB", memory.bytes() >> 20);
     for range in memory.as_slice() {
-        println!("RAM: {:#x} to {:#x}, {} MiB", range.base, range.end(), range.bytes >> 20);
+        println!("    {:#011x} to {:#011x}", range.base, range.end());
     }
     println!();
-    harness::run(&[tests::FAULTS])
+    harness::run(&[tests::START, tests::FAULTS, tests::HEAP, tests::OFFLINE])
 }

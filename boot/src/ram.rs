@@ -41,7 +41,7 @@ pub fn find(placement: Placement, r2: u32) -> Ranges {
 fn read(at: VirtAddr, bytes: usize) -> Result<Ranges, DtError> {
     // An address in r2 that is nothing of the kind may lead nowhere: ask first.
     if bytes < HEADER
-        || at.0 % 8 != 0
+        || !at.0.is_multiple_of(8)
         || probe::read(at).is_err()
         || probe::read(VirtAddr(at.0 + 4)).is_err()
     {

@@ -4,6 +4,8 @@
 //! accesses across one, for it may change what they mean. Nor is any followed by an ISB: sequences
 //! decide where they need one.
 
+#![allow(non_camel_case_types, reason = "the manual's names")]
+
 use core::arch::asm;
 
 macro_rules! registers {

@@ -13,7 +13,9 @@ pub mod barrier;
 pub mod cache;
 pub mod cp15;
 pub mod mmu;
+pub mod offline;
 pub mod tlb;
+pub mod vectors;
 
 use barrier::{ISH, ISHST};
 use tlb::Reach;

@@ -15,6 +15,7 @@ pub const TESTS: &[Test] = &[
     Test { name: "faults::prefetch-abort-is-caught", run: prefetch_abort },
     Test { name: "faults::call-returns-its-value", run: call },
     Test { name: "faults::user-load-of-kernel-memory-faults", run: user_load },
+    Test { name: "faults::user-store-to-kernel-memory-faults", run: user_store },
     Test { name: "faults::user-mode-cannot-fetch-kernel-code", run: user_mode },
     Test { name: "faults::hardware-translates-as-loaded", run: hardware },
 ];
@@ -56,6 +57,15 @@ fn user_load() {
     check!(probe::read(at).is_ok());
     let record = probe::read_user(at).expect_err("users have no business there");
     check_eq!(record.kind(), Some(FaultKind::Permission), "{record}");
+}
+
+fn user_store() {
+    let at = image::rodata().start();
+    // SAFETY: it faults; if not, it stored what was there.
+    let record = unsafe { probe::write_user(at, probe::read(at).unwrap_or(0)) }
+        .expect_err("not theirs to write");
+    check_eq!(record.kind(), Some(FaultKind::Permission), "{record}");
+    check!(record.fault().is_some_and(|fault| fault.write), "{record}");
 }
 
 fn user_mode() {

@@ -1,5 +1,11 @@
 //! The self-tests, a module per subject.
 
 mod faults;
+mod heap;
+mod offline;
+mod start;
 
 pub use faults::TESTS as FAULTS;
+pub use heap::TESTS as HEAP;
+pub use offline::TESTS as OFFLINE;
+pub use start::TESTS as START;

@@ -38,7 +38,8 @@ pub const NMRR: u32 = {
     nmrr
 };
 
-/// TTBCR.PD1: a walk by TTBR1 faults. N = 0, so there is none; what TTBR1 holds never counts.
+/// TTBCR.PD1: a walk by TTBR1 faults. N = 0, so there is none; what TTBR1 holds never counts. Reads as zero
+/// without the Security Extensions, which bring it (DDI 0406C B4.1.153).
 const PD1: u32 = 1 << 5;
 
 /// TTBR0's walk attributes: shareable, inner (S, NOS), cached as [`WALK`] by the outer (RGN) and inner caches
