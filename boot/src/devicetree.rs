@@ -3,13 +3,14 @@
 use core::fmt;
 
 use dtoolkit::Node;
-use dtoolkit::error::{FdtParseError, PropertyError, StandardError};
+use dtoolkit::error::{FdtParseError, PropertyError};
 use dtoolkit::fdt::Fdt;
+use dtoolkit::standard::NodeStandard;
 
 /// Bytes of the header as far as its total size.
 pub const HEADER: usize = 8;
 /// The first word of a device tree.
-const MAGIC: u32 = 0xD00D_FEED;
+const MAGIC: usize = 0xD00D_FEED;
 /// Bytes that a device tree may have here: what lies below the image, and what the early map shows.
 pub const MAX_BYTES: usize = 2 << 20;
 /// Ranges of memory that are told apart.
@@ -82,13 +83,15 @@ pub enum DtError {
     /// They are no device tree.
     NoTree,
     /// The tree says that it has more bytes than can be, or than are there; or less than a header.
-    Size(u32),
+    Size(usize),
     /// The tree is broken.
     Broken(FdtParseError),
     /// The `reg` of a memory node is broken.
     Reg(PropertyError),
-    /// An address or size of memory is wider than 64 bits.
-    Cells(StandardError),
+    /// A property or a name leaves the tree, or the tree does not end.
+    Unbounded,
+    /// An address or size of memory has this many cells, and at most two can be.
+    Cells(u32),
     /// The memory ends beyond 2^40.
     Beyond(Range),
     /// The memory overlaps other memory of the same tree.
@@ -106,7 +109,8 @@ impl fmt::Display for DtError {
             Self::Size(bytes) => write!(f, "its size of {bytes} bytes cannot be"),
             Self::Broken(error) => write!(f, "it is broken: {error}"),
             Self::Reg(error) => write!(f, "its memory is broken: {error}"),
-            Self::Cells(error) => write!(f, "its memory has odd cells: {error}"),
+            Self::Unbounded => f.write_str("its structure leaves its bounds"),
+            Self::Cells(cells) => write!(f, "its memory has numbers of {cells} cells"),
             Self::Beyond(Range { base, bytes }) => {
                 write!(f, "its memory at {base:#x}, {bytes:#x} bytes, ends beyond 40 bits")
             }
@@ -119,19 +123,47 @@ impl fmt::Display for DtError {
     }
 }
 
+/// The big-endian word at `at`.
+fn word(dtb: &[u8], at: usize) -> Option<usize> {
+    let bytes = dtb.get(at..)?.first_chunk()?;
+    usize::try_from(u32::from_be_bytes(*bytes)).ok()
+}
+
 /// The size that the device tree whose first bytes these are says it has.
 ///
 /// # Errors
 /// [`DtError::NoTree`] without its magic number; [`DtError::Size`] below a header or above [`MAX_BYTES`].
 pub fn total_size(header: &[u8]) -> Result<usize, DtError> {
-    let word = |at: usize| header.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes);
-    if word(0) != Some(MAGIC) {
+    if word(header, 0) != Some(MAGIC) {
         return Err(DtError::NoTree);
     }
-    let bytes = word(4).ok_or(DtError::NoTree)?;
-    match usize::try_from(bytes) {
-        Ok(size) if (40..=MAX_BYTES).contains(&size) => Ok(size),
-        _ => Err(DtError::Size(bytes)),
+    match word(header, 4).ok_or(DtError::NoTree)? {
+        size @ 40..=MAX_BYTES => Ok(size),
+        size => Err(DtError::Size(size)),
+    }
+}
+
+/// Walks the structure to its end token, as long as names and properties stay in bounds. `dtoolkit` adds
+/// their lengths up in 32 bits: one of almost 4 GiB would lead it back to where it was, for ever.
+fn bounded(dtb: &[u8]) -> Option<()> {
+    let mut at = word(dtb, 8)?;
+    loop {
+        let token = word(dtb, at)?;
+        at += 4;
+        match token {
+            1 => at += dtb.get(at..)?.iter().position(|byte| *byte == 0)? + 1,
+            3 => {
+                let (length, name) = (word(dtb, at)?, word(dtb, at + 4)?);
+                at += 8;
+                dtb.get(at..)?.get(..length)?;
+                dtb.get(name..)?;
+                at += length;
+            }
+            9 => return Some(()),
+            // The end of a node, or nothing. What else there may be, dtoolkit names.
+            _ => {}
+        }
+        at = at.next_multiple_of(4);
     }
 }
 
@@ -142,13 +174,20 @@ pub fn total_size(header: &[u8]) -> Result<usize, DtError> {
 /// Every [`DtError`].
 pub fn memory(dtb: &[u8]) -> Result<Ranges, DtError> {
     let size = total_size(dtb)?;
-    let tree =
-        Fdt::new(dtb.get(..size).ok_or(DtError::Size(size as u32))?).map_err(DtError::Broken)?;
+    let dtb = dtb.get(..size).ok_or(DtError::Size(size))?;
+    bounded(dtb).ok_or(DtError::Unbounded)?;
+    let tree = Fdt::new(dtb).map_err(DtError::Broken)?;
+    let cells = tree.root().address_space();
+    if let Some(cells) =
+        [cells.address_cells, cells.size_cells].into_iter().find(|cells| *cells > 2)
+    {
+        return Err(DtError::Cells(cells));
+    }
     let mut ranges = Ranges { ranges: [Range::default(); MAX_RANGES], used: 0 };
     for node in tree.root().children().filter(|node| node.name_without_address() == "memory") {
         for reg in node.reg().map_err(DtError::Reg)?.into_iter().flatten() {
-            let base = reg.address::<u64>().map_err(DtError::Cells)?;
-            let bytes = reg.size::<u64>().map_err(DtError::Cells)?;
+            // At most two cells: both fit.
+            let (Ok(base), Ok(bytes)) = (reg.address::<u64>(), reg.size::<u64>()) else { continue };
             let end = base.checked_add(bytes).filter(|end| *end <= LIMIT);
             let end = end.ok_or(DtError::Beyond(Range { base, bytes }))? & !(PAGE - 1);
             let base = base.next_multiple_of(PAGE);

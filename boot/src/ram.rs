@@ -51,7 +51,7 @@ fn read(at: VirtAddr, bytes: usize) -> Result<Ranges, DtError> {
     // SAFETY: the header was just read, and nobody writes it.
     let size = devicetree::total_size(unsafe { slice::from_raw_parts(at.0 as *const u8, HEADER) })?;
     if size > bytes || probe::read_byte(VirtAddr(at.0 + size as u32 - 1)).is_err() {
-        return Err(DtError::Size(size as u32));
+        return Err(DtError::Size(size));
     }
     // SAFETY: its first and last byte were read, and between them lies RAM, for the map there is linear;
     // nobody writes it.

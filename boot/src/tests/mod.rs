@@ -1,10 +1,12 @@
 //! The self-tests, a module per subject.
 
+mod devicetree;
 mod faults;
 mod heap;
 mod offline;
 mod start;
 
+pub use devicetree::TESTS as DEVICE_TREE;
 pub use faults::TESTS as FAULTS;
 pub use heap::TESTS as HEAP;
 pub use offline::TESTS as OFFLINE;
