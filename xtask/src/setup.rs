@@ -1,6 +1,6 @@
 //! Set-up: an Arm target that links, and QEMU.
 //!
-//! Nothing is remembered from one run to the next: [`probe`] links a small Arm program with whatever toolchain this
+//! Nothing is remembered from one run to the next: `probe` links a small Arm program with whatever toolchain this
 //! checkout has now. That takes a fraction of a second, is right after an upgrade and after a set-up that was killed
 //! half-way, and is all that happens where nothing is missing.
 

@@ -10,8 +10,8 @@ use crate::Outcome;
 use crate::command::{target_directory, tool};
 use crate::image::TARGET;
 
-/// Needs `core`, `alloc`, the memory functions of `compiler_builtins`, and a linker; built as the images are, it
-/// needs the libraries' bitcode too.
+/// Needs `core`, `alloc`, the memory functions of `compiler_builtins`, and a linker. The images are optimised at link
+/// time, which takes the libraries' bitcode; the thin kind takes it too, and is quick.
 const PROGRAM: &str = r#"
 #![no_std]
 #![no_main]
@@ -52,7 +52,7 @@ pub fn link_arm_program(rustc: impl AsRef<OsStr>) -> Outcome<()> {
             "--crate-name",
             "probe",
             "-Cpanic=abort",
-            "-Clto=fat",
+            "-Clto=thin",
             "-o",
         ])
         .arg(&program)
