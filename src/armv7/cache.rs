@@ -1,5 +1,5 @@
 //! Cache maintenance by address. Set and way belong to the boot stub: they are safe only before the caches
-//! are first on (DDI 0406C B2.2.7).
+//! are first on (DDI 0406C B2.2.6).
 
 use core::ops::RangeInclusive;
 
@@ -54,7 +54,7 @@ pub fn flush_to_coherency(from: *const u8, bytes: usize) {
 }
 
 /// Makes instructions just written at `from` ready to run, on every CPU of the inner shareable domain but for
-/// their ISB (DDI 0406C A3.5.4, "Ordering of cache and branch predictor maintenance operations" B2.2.9).
+/// their ISB (DDI 0406C B2.2.9).
 pub fn publish_code(from: *const u8, bytes: usize) {
     clean_to_unification(from, bytes, data_line());
     dsb(ISH);

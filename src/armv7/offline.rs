@@ -22,7 +22,7 @@ pub type Raw = <Active as Format>::Raw;
 // - The entry's line was cleaned to the point of coherency. Until the data cache is off it may have been
 //   fetched again, unchanged: it is invalidated, and cannot come back while C = 0.
 // - The store goes past the caches, so walks find it in memory.
-// - TLBIALL takes the old translations, BPIALL what was predicted through them (B3.10.2).
+// - TLBIALL takes the old translations, BPIALL what was predicted through them (B3.10.1).
 global_asm!(
     ".section .idmap.text, \"ax\", %progbits",
     ".arm",

@@ -18,7 +18,7 @@ use crate::table::error::EditError;
 use crate::table::flush::{Flush, publish};
 use crate::table::mem::Machine;
 use crate::table::node::Node;
-use crate::table::reserve::{Need, Reserve};
+use crate::table::reserve::{Need, Reserve, planned};
 
 /// What swapper says about the entries of one of the pgd's tables.
 enum Model<'m, F: Format, M> {
@@ -330,7 +330,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         span: VirtRange,
         index: usize,
     ) {
-        let Ok(alone) = model.entry(node.depth(), span.start()) else { return };
+        let alone = planned(model.entry(node.depth(), span.start()).ok()).unwrap_or_default();
         // SAFETY: the caller answers for it.
         unsafe { node.store(index, alone) };
         let Model::Table(swapper) = model else { return };
@@ -349,7 +349,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
 pub(super) fn kernel_link<F: Format>(depth: usize, table: PhysAddr) -> F::Raw {
     let link = TableEntry { table, owner: Owner::Kernel, pxn: false };
     // The allocator aligns tables and keeps them in reach, so there is such a word.
-    F::encode(depth, Entry::Table(link)).unwrap_or_default()
+    planned(F::encode(depth, Entry::Table(link)).ok()).unwrap_or_default()
 }
 
 /// The descriptor that maps `va` to itself.

@@ -1,6 +1,7 @@
 //! Table memory on a heap of its own: what a kernel without a frame allocator starts with.
 
 use core::alloc::Layout;
+use core::fmt;
 use core::ptr::NonNull;
 
 use linked_list_allocator::Heap;
@@ -31,6 +32,22 @@ impl TableCounts {
     }
 }
 
+/// Bytes, and alignment, of the largest table: the classic pgd.
+const LARGEST_TABLE: u64 = 16 << 10;
+
+/// The virtual and the physical address of a table heap do not agree modulo 16 KiB, the alignment of the
+/// largest table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Incongruent;
+
+impl fmt::Display for Incongruent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("virtual and physical address of the table heap must agree modulo 16 KiB")
+    }
+}
+
+impl core::error::Error for Incongruent {}
+
 struct State {
     heap: Heap,
     counts: TableCounts,
@@ -50,14 +67,24 @@ pub struct TableHeap {
 impl TableHeap {
     /// Allocates from the `bytes` bytes at `start`, which lie at `phys`.
     ///
+    /// # Errors
+    /// [`Incongruent`]: what is aligned virtually would not be so physically.
+    ///
     /// # Safety
     /// The memory is mapped for reading and writing, linearly, as normal cacheable memory, belongs to
     /// nobody else for as long as the heap is used, and in the classic format lies below 4 GiB physically.
-    pub unsafe fn new(start: NonNull<u8>, bytes: usize, phys: PhysAddr) -> Self {
+    pub unsafe fn new(
+        start: NonNull<u8>,
+        bytes: usize,
+        phys: PhysAddr,
+    ) -> Result<Self, Incongruent> {
+        let offset = phys.as_u64().wrapping_sub(start.as_ptr() as u64);
+        if offset & (LARGEST_TABLE - 1) != 0 {
+            return Err(Incongruent);
+        }
         // SAFETY: the caller answers for the memory.
         let heap = unsafe { Heap::new(start.as_ptr(), bytes) };
-        let offset = phys.as_u64().wrapping_sub(start.as_ptr() as u64);
-        Self { state: Mutex::new(State { heap, counts: TableCounts::default() }), offset }
+        Ok(Self { state: Mutex::new(State { heap, counts: TableCounts::default() }), offset })
     }
 
     /// Tables in use now.

@@ -1,5 +1,5 @@
 //! How tables are reached, allocated and kept in step with the hardware: the traits that an embedding
-//! kernel and [`armv7`](crate::armv7) implement, and that the tests' simulated machine implements too.
+//! kernel and `armv7` implement, and that the tests' simulated machine implements too.
 //!
 //! A table is zeroed, published and only then linked; see [`edit`](super::edit).
 

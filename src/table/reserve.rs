@@ -55,6 +55,13 @@ impl Chain {
     }
 }
 
+/// What a plan made sure of, for a commit that has nowhere to fail to.
+#[inline]
+pub(crate) fn planned<T>(value: Option<T>) -> Option<T> {
+    debug_assert!(value.is_some(), "the plan allowed for this");
+    value
+}
+
 /// How many tables of each depth an edit will need.
 pub(crate) type Need = [usize; MAX_LEVELS];
 
@@ -82,7 +89,7 @@ impl<'m, F: Format, M: TableMemory> Reserve<'m, F, M> {
 
     /// A table for `depth`, with any content. `None` only if the plan counted wrong.
     pub(crate) fn take(&mut self, depth: usize) -> Option<PhysAddr> {
-        self.chains[depth].pop::<F, M>(self.machine)
+        planned(self.chains[depth].pop::<F, M>(self.machine))
     }
 }
 

@@ -25,7 +25,7 @@ pub const PRRR: u32 = {
     prrr
 };
 
-/// NMRR: for each memory index that is normal, how it is cached (DDI 0406C B4.1.102).
+/// NMRR: for each memory index that is normal, how it is cached (DDI 0406C B4.1.110).
 pub const NMRR: u32 = {
     let mut nmrr = 0;
     let mut i = 0;
@@ -56,7 +56,7 @@ pub const DACR_OPEN: u32 = CLIENT | CLIENT << 2 | CLIENT << 4;
 /// DACR with user space's domain closed: privileged access never.
 pub const DACR_USER_CLOSED: u32 = CLIENT | CLIENT << 4;
 
-/// A domain's field in DACR: descriptors' permissions count (B3.12.3).
+/// A domain's field in DACR: descriptors' permissions count (B3.7.3).
 const CLIENT: u32 = 0b01;
 
 impl Registers for Classic {

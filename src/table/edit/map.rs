@@ -10,7 +10,7 @@ use crate::table::error::EditError;
 use crate::table::flush::publish;
 use crate::table::mem::Machine;
 use crate::table::node::Node;
-use crate::table::reserve::{Need, Reserve};
+use crate::table::reserve::{Need, Reserve, planned};
 
 /// How the part of a range that lies in one table is made of that table's entries.
 struct Parts {
@@ -274,7 +274,8 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
         for start in indices.clone().step_by(stride) {
             let va = node.span(range.start(), start).start();
             // The plan encoded the first and the last of these.
-            let Ok(raw) = self.leaf(node.depth(), mapping.phys(va), mapping.attrs, run) else {
+            let raw = self.leaf(node.depth(), mapping.phys(va), mapping.attrs, run);
+            let Some(raw) = planned(raw.ok()) else {
                 return;
             };
             // SAFETY: the caller vouches for the mapping.
@@ -343,7 +344,7 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
         let indices = node.indices(span);
         self.clean(child, 0..child.level().entries());
         // Tables are aligned as their level asks, so the link can be written.
-        let Ok(raw) = self.link(node.depth(), child.table()) else { return };
+        let Some(raw) = planned(self.link(node.depth(), child.table()).ok()) else { return };
         if live {
             self.machine().dsb_ishst();
         }

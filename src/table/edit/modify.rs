@@ -9,7 +9,7 @@ use crate::table::flush::Flush;
 use crate::table::mem::Machine;
 use crate::table::memo::Memo;
 use crate::table::node::Node;
-use crate::table::reserve::{Need, Reserve};
+use crate::table::reserve::{Need, Reserve, planned};
 
 /// Whether an address without a mapping is an error.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -293,7 +293,8 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
                 Entry::Leaf(leaf) => {
                     let attrs = change(leaf.attrs);
                     // The plan encoded it.
-                    let Ok((new, run)) = self.changed(depth, leaf, attrs) else { return };
+                    let changed = self.changed(depth, leaf, attrs).ok();
+                    let Some((new, run)) = planned(changed) else { return };
                     if run == leaf.run && !needs_break(leaf.attrs, attrs) {
                         memo = Memo::new(depth, run, raw, new);
                         // SAFETY: as above.
