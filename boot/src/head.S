@@ -52,7 +52,7 @@ _start:
         b       in_svc
 
 // What the hypervisor's registers hold at reset is unknown but for some bits of HDCR and HCPTR
-// (DDI 0406C B1.5.1): nothing is to trap, and the guest sees the CPU as it is.
+// (DDI 0406C B1.9.1): nothing is to trap, and the guest sees the CPU as it is.
 from_hyp:
         mov     r0, #0
         mcr     p15, 4, r0, c1, c1, 0   // HCR
@@ -175,7 +175,7 @@ elected:
 placed:
 
 // Caches. The level 1 data cache is this CPU's own and may hold anything after reset: invalidate it by set and
-// way (B2.2.7), or clean it too should the loader have left it on. Outer levels are the loader's to clean.
+// way (B2.2.6), or clean it too should the loader have left it on. Outer levels are the loader's to clean.
         mrc     p15, 0, r7, c1, c0, 0   // SCTLR
         bic     r0, r7, #{SCTLR_M_C}
         mcr     p15, 0, r0, c1, c0, 0
@@ -296,7 +296,7 @@ placed:
         put
         dsb
 
-// Nothing from before is believed; then the registers, then the MMU (DDI 0406C B3.2.1).
+// Nothing from before is believed; then the registers, then the MMU (DDI 0406C B3.2.4).
 turn_on:
         mov     r0, #0
         mcr     p15, 0, r0, c7, c5, 0   // ICIALLU

@@ -43,5 +43,12 @@ extern "C" fn main(delta: u32, r2: u32, psr: u32) -> ! {
         println!("    {:#011x} to {:#011x}", range.base, range.end());
     }
     println!();
-    harness::run(&[tests::START, tests::FAULTS, tests::DEVICE_TREE, tests::HEAP, tests::OFFLINE])
+    harness::run(&[
+        tests::START,
+        tests::FAULTS,
+        tests::CACHES,
+        tests::DEVICE_TREE,
+        tests::HEAP,
+        tests::OFFLINE,
+    ])
 }

@@ -22,6 +22,6 @@ pub fn machine() -> &'static Machine {
         let heap = unsafe {
             TableHeap::new(start, heap.bytes() as usize, image::placement().phys(heap.start()))
         };
-        Armv7::new(heap)
+        Armv7::new(heap.expect("head.S places the image on 2 MiB"))
     })
 }

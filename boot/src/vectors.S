@@ -74,7 +74,7 @@ enter_user:
         str     sp, [r1]
         add     r2, r0, #16
         ldmia   r2, {{sp, lr}}^         // user mode's
-        nop                             // no banked register right after (DDI 0406C B9.3.5)
+        nop                             // no banked register right after (DDI 0406C B9.3.6)
         add     r12, r0, #24
         ldm     r0, {{r0-r3}}
         rfeia   r12

@@ -20,8 +20,10 @@ pub fn instruction_line() -> usize {
 
 /// The first bytes of the lines that hold `bytes` bytes from `from`, each exactly once: the range may end at
 /// the top of the address space, so it is walked by its last line, not by its end.
+///
+/// `line` is a power of two.
 #[inline]
-fn lines(from: usize, bytes: usize, line: usize) -> impl Iterator<Item = usize> {
+pub fn lines(from: usize, bytes: usize, line: usize) -> impl Iterator<Item = usize> {
     let first = from & !(line - 1);
     let range: RangeInclusive<usize> = match bytes.checked_sub(1) {
         Some(rest) => 0..=(from.saturating_add(rest) - first) / line,
