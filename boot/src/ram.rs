@@ -24,10 +24,11 @@ pub fn find(placement: Placement, r2: u32) -> Ranges {
         ("the start of RAM", VirtAddr(head::PAGE_OFFSET), below_image),
     ] {
         match read(at, bytes as usize) {
-            Ok(ranges) => {
+            Ok(ranges) if holds_image(placement, &ranges) => {
                 println!("device tree: at {place}");
                 return ranges;
             }
+            Ok(_) => println!("device tree: at {place}, but its memory is not where this image is"),
             Err(DtError::NoTree) => {}
             Err(error) => println!("device tree: at {place}, but {error}"),
         }
@@ -35,6 +36,13 @@ pub fn find(placement: Placement, r2: u32) -> Ranges {
     let base = placement.ram().as_u64();
     println!("device tree: none to go by; taking {} MiB from {base:#x}", FALLBACK_BYTES >> 20);
     Ranges::one(Range { base, bytes: FALLBACK_BYTES })
+}
+
+/// Whether one of `ranges` holds all of the image: a tree of another machine's memory is none for this one.
+fn holds_image(placement: Placement, ranges: &Ranges) -> bool {
+    let [first, last] =
+        [image::whole().start(), image::whole().last()].map(|at| placement.phys(at).as_u64());
+    ranges.as_slice().iter().any(|range| range.base <= first && last < range.end())
 }
 
 /// The memory by the device tree at `at`, of which `bytes` bytes are mapped.
