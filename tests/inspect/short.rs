@@ -50,6 +50,11 @@ fn section_pxn() {
     assert_eq!(first(regs(), word).rights(0xc000_0000), "rw-/rwx");
     let old = Regs { id_mmfr0: 3, ..regs() };
     assert_eq!(first(old, word).ask(0xc000_0000, USER_READ), Err((FaultKind::Translation, 1)));
+    for (id_mmfr0, has) in [(0x1020_1103, false), (0x1020_1104, true), (0x1020_1105, true)] {
+        let cpu = Regs { id_mmfr0, ..regs() };
+        assert_eq!(first(cpu, word).walk(0xc000_0000).is_ok(), has, "{id_mmfr0:#x}");
+        assert_eq!(Regs { ttbcr: 1 << 31, ..cpu }.is_long(), id_mmfr0 & 0xf == 5);
+    }
     // PXN of a table word (bit 2) is ignored there, and holds for all its pages elsewhere.
     let table = |regs| first(regs, 0x8005).word(0x8048, 0x6789_a032);
     assert_eq!(table(regs()).rights(0xc001_2000), "rw-/rwx");
@@ -185,6 +190,12 @@ fn domains() {
         (manager.rights(at_section), manager.rights(at_page)),
         ("rwx/rwx".into(), "rwx/rwx".into())
     );
+    // Each of the sixteen has its own two bits.
+    for (domain, open) in (0..16u32).flat_map(|d| (0..16u32).map(move |o| (d, o))) {
+        let regs = Regs { dacr: 1 << (2 * open), ..regs() };
+        let passes = first(regs, 0x4020_0402 | domain << 5).ask(at_section, KERNEL_READ).is_ok();
+        assert_eq!(passes, domain == open, "domain {domain} where {open} is open");
+    }
     // What is not mapped is a translation fault, whatever the domain.
     assert_eq!(machine(0).ask(0xc010_0000, KERNEL_READ), Err((FaultKind::Translation, 2)));
     let fault = machine(0).walk(0xc010_0000).unwrap_err();
@@ -271,6 +282,8 @@ fn mmu_off() {
     assert_eq!(all.len(), 1);
     let leaf = all[0].unwrap();
     assert_eq!((leaf.kind, leaf.range.bytes(), leaf.entry), (LeafKind::Flat, 1 << 32, None));
+    assert_eq!((leaf.global, leaf.young, leaf.domain), (true, true, None));
+    assert_eq!((leaf.contiguous, leaf.non_secure), (false, false));
     assert!(machine.trace.borrow().is_empty());
 }
 
