@@ -5,11 +5,12 @@ use core::arch::global_asm;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
+use armv7a_mm::addr::VirtAddr;
 use armv7a_mm::armv7::cp15::{DFAR, DFSR, IFAR, IFSR};
 use armv7a_mm::format::{Active, Fault, FaultKind, Format};
 use spin::Mutex;
 
-use crate::{console, harness, println};
+use crate::{console, harness, kernel, println};
 
 global_asm!(
     include_str!("vectors.S"),
@@ -155,13 +156,17 @@ extern "C" fn exception(frame: &mut Frame, vector: u32) {
         _ => (0, 0),
     };
     let record = FaultRecord { vector, fsr, far, pc: frame.pc, psr: frame.psr, r0: frame.r[0] };
+    let user_mode = frame.psr & USER_MASK == USER;
+    if record.fault().is_some_and(|fault| kernel::handle(&fault, VirtAddr(far), user_mode)) {
+        return;
+    }
     let resume = RESUME.swap(NOWHERE, Relaxed);
     if resume == NOWHERE {
         report(&record);
     }
     // Free: only the code that expects locks it, and not while it expects.
     *RECORD.lock() = Some(record);
-    match (frame.psr & USER_MASK == USER, resume) {
+    match (user_mode, resume) {
         (false, SKIP) => frame.pc += if frame.psr & THUMB == 0 { 4 } else { 2 },
         (_, at) => {
             frame.pc = at;

@@ -19,6 +19,8 @@ mod faults;
 mod harness;
 mod head;
 mod image;
+mod kernel;
+mod map;
 mod memory;
 mod probe;
 mod ram;
@@ -42,6 +44,9 @@ extern "C" fn main(delta: u32, r2: u32, psr: u32) -> ! {
     for range in memory.as_slice() {
         println!("    {:#011x} to {:#011x}", range.base, range.end());
     }
+    let kernel = kernel::start(&memory);
+    println!();
+    map::draw(kernel);
     println!();
     harness::run(&[
         tests::START,

@@ -6,7 +6,7 @@ use core::ops::RangeInclusive;
 use super::barrier::{ISH, dsb, isb};
 use super::cp15::{BPIALLIS, CTR, DCCIMVAC, DCCMVAU, ICIMVAU};
 
-/// Bytes of the shortest data or unified cache line (CTR.DminLine, DDI 0406C B4.1.42).
+/// Bytes of the shortest data or unified cache line (CTR.DminLine, DDI 0406C B4.1).
 #[inline]
 pub fn data_line() -> usize {
     4 << (CTR::read() >> 16 & 0xF)

@@ -125,7 +125,7 @@ pub unsafe fn set_root(root: PhysAddr, asid: Asid) {
     isb();
 }
 
-/// Whether privileged-execute-never exists (ID_MMFR0.VMSA, DDI 0406C B4.1.89).
+/// Whether privileged-execute-never exists (ID_MMFR0.VMSA, DDI 0406C B4.1).
 pub fn has_pxn() -> bool {
     ID_MMFR0::read() & 0xF >= 4
 }
@@ -140,7 +140,7 @@ pub fn has_supersections() -> bool {
     ID_MMFR3::read() >> 28 == 0
 }
 
-/// Whether table walks see the data cache (ID_MMFR3.CohWalk, DDI 0406C B4.1.92).
+/// Whether table walks see the data cache (ID_MMFR3.CohWalk, DDI 0406C B4.1).
 pub fn walks_are_coherent() -> bool {
     ID_MMFR3::read() >> 20 & 0xF != 0
 }

@@ -6,7 +6,7 @@ use crate::addr::PhysAddr;
 use crate::attr::{Asid, Shareability};
 use crate::format::{Fault, Format};
 
-/// SCTLR bits (DDI 0406C B4.1.130).
+/// SCTLR bits (DDI 0406C B4.1).
 pub mod sctlr {
     /// M: the MMU is on.
     pub const M: u32 = 1 << 0;
@@ -36,7 +36,7 @@ pub mod sctlr {
     pub const TE: u32 = 1 << 30;
 
     /// What a running kernel has set, in both formats. LPAE implies TRE and AFE; set, they mean the same
-    /// in either (B4.1.130).
+    /// in either (B4.1).
     pub const ON: u32 = M | C | Z | I | TRE | AFE;
     /// What must be clear when the MMU goes on, whatever ran before: WXN and UWXN would take execution
     /// from the early map, the others change how exceptions and tables are read.
@@ -73,7 +73,7 @@ pub trait Registers: Format {
     const TTBCR: u32;
     /// The bits of TTBR0 beside the address and the ASID: how walks are cached, where TTBR0 says so.
     const TTBR_WALK: u32;
-    /// PRRR and NMRR, or MAIR0 and MAIR1: the same two CP15 registers (DDI 0406C B4.1.104).
+    /// PRRR and NMRR, or MAIR0 and MAIR1: the same two CP15 registers (DDI 0406C B4.1).
     const REMAP: [u32; 2];
     /// DACR: every domain that the format uses is a client's, so permissions are checked. Not read under
     /// LPAE.

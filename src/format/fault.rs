@@ -8,7 +8,7 @@ use core::fmt;
 
 use crate::addr::VirtAddr;
 
-/// DFSR.WnR: the access was a write (DDI 0406C B4.1.52).
+/// DFSR.WnR: the access was a write (DDI 0406C B4.1).
 const WNR: u32 = 1 << 11;
 /// ExT: which of the implementation's two kinds of external abort it was.
 const EXT: u32 = 1 << 12;
@@ -114,7 +114,7 @@ pub struct Fault {
     /// At which depth of the walk, where the status says: 0 is the pgd.
     pub depth: Option<usize>,
     /// Whether the access would have written (DFSR.WnR). Never for cache maintenance, which reports
-    /// itself as a write (DDI 0406C B4.1.52), nor where the bit is unknown: asynchronous errors, debug
+    /// itself as a write (DDI 0406C B4.1), nor where the bit is unknown: asynchronous errors, debug
     /// events.
     pub write: bool,
     /// Whether a cache maintenance operation faulted: DFSR.CM, or the status says so.
@@ -127,7 +127,7 @@ pub struct Fault {
     /// debug events (B3.12.2).
     pub address_valid: bool,
     /// The domain, where the status has one (classic DFSR). Not for permission faults: the field is
-    /// unknown there on CPUs with LPAE (B4.1.52).
+    /// unknown there on CPUs with LPAE (B4.1).
     pub domain: Option<u8>,
 }
 

@@ -6,7 +6,7 @@
 use crate::attr::MemoryType;
 
 /// How normal memory is cached. The number is the RGN/IRGN/ORGN encoding that NMRR, TTBR0 and TTBCR share
-/// (DDI 0406C B4.1.110, B4.1.154, B4.1.153).
+/// (DDI 0406C B4.1, B4.1, B4.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 #[repr(u8)]
 pub enum Cache {
@@ -58,5 +58,5 @@ pub const fn meaning(memory: MemoryType) -> Meaning {
 }
 
 /// How table walks are cached: like the memory that tables lie in, else the walker and the kernel would
-/// disagree about it (DDI 0406C B4.1.154, A3.5.7).
+/// disagree about it (DDI 0406C B4.1, A3.5.7).
 pub const WALK: Cache = Cache::WriteBackAllocate;

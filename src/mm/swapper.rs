@@ -22,7 +22,7 @@ use crate::table::walk::{self, Translation};
 /// What the CPU has that a tree can use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Features {
-    /// Privileged execute never: ID_MMFR0\[3:0\] is 4 or more (DDI 0406C B4.1.89).
+    /// Privileged execute never: ID_MMFR0\[3:0\] is 4 or more (DDI 0406C B4.1).
     pub pxn: bool,
 }
 

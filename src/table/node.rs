@@ -25,6 +25,12 @@ impl<F: Format, M> Clone for Node<'_, F, M> {
 
 impl<F: Format, M> Copy for Node<'_, F, M> {}
 
+// SAFETY: a node is an address. Descriptors are loaded and stored whole, and who may store is said by
+// `store`'s duties, not by who holds a node.
+unsafe impl<F: Format, M: Sync> Send for Node<'_, F, M> {}
+// SAFETY: as above.
+unsafe impl<F: Format, M: Sync> Sync for Node<'_, F, M> {}
+
 impl<'m, F: Format, M: TableMemory> Node<'m, F, M> {
     /// The table at `table`.
     ///

@@ -48,12 +48,14 @@ fn descriptor() {
     let before = probe::read(FREE).map_err(|record| record.kind());
     check_eq!(before, Err(Some(FaultKind::Translation)));
     // SAFETY: the entry is absent, nobody uses what it maps, and the routine is mapped to itself.
-    unsafe { offline::store(routine, entry, entry_phys, leaf) };
+    let stored = unsafe { offline::store(routine, entry, entry_phys, leaf) };
+    check_eq!(stored, Ok(()));
     let there = PhysAddr::truncate(frame.as_u64() | u64::from(FREE.0 & ((1 << shift) - 1)));
     let translated = mmu::translate(FREE, Query::KernelRead);
     let absent = offline::Raw::from_u64(0);
     // SAFETY: as before; the entry goes back to what it was.
-    unsafe { offline::store(routine, entry, entry_phys, absent) };
+    let stored = unsafe { offline::store(routine, entry, entry_phys, absent) };
+    check_eq!(stored, Ok(()));
     check_eq!(translated, Ok(there));
     let after = probe::read(FREE).map_err(|record| record.kind());
     check_eq!(after, Err(Some(FaultKind::Translation)));

@@ -1,4 +1,4 @@
-//! The fault status of short descriptors (DDI 0406C B3.13.3, B4.1.52 DFSR, B4.1.96 IFSR).
+//! The fault status of short descriptors (DDI 0406C B3.13.3, B4.1 DFSR, B4.1 IFSR).
 
 use crate::format::{Fault, FaultKind};
 
@@ -41,7 +41,7 @@ const fn kind(status: u8) -> (FaultKind, Option<usize>) {
 }
 
 /// Whether DFSR.Domain means something: a first-level descriptor had been read, which holds the domain,
-/// and the fault is not a permission fault (there it is unknown on CPUs with LPAE, B4.1.52).
+/// and the fault is not a permission fault (there it is unknown on CPUs with LPAE, B4.1).
 const fn knows_domain(kind: FaultKind, depth: Option<usize>) -> bool {
     match kind {
         FaultKind::Domain | FaultKind::AccessFlag => true,

@@ -7,7 +7,7 @@ use crate::format::control::{Answer, Registers};
 use crate::format::memory::{INDICES, Meaning, WALK};
 use crate::format::{Fault, Format};
 
-/// PRRR: for each memory index its type, and what the S bit means (DDI 0406C B4.1.127).
+/// PRRR: for each memory index its type, and what the S bit means (DDI 0406C B4.1).
 pub const PRRR: u32 = {
     // DS0, DS1: device memory is shareable whatever S says, as it is under LPAE. NS1: normal memory is
     // where S is set; NS0 stays clear.
@@ -25,7 +25,7 @@ pub const PRRR: u32 = {
     prrr
 };
 
-/// NMRR: for each memory index that is normal, how it is cached (DDI 0406C B4.1.110).
+/// NMRR: for each memory index that is normal, how it is cached (DDI 0406C B4.1).
 pub const NMRR: u32 = {
     let mut nmrr = 0;
     let mut i = 0;
@@ -39,11 +39,11 @@ pub const NMRR: u32 = {
 };
 
 /// TTBCR.PD1: a walk by TTBR1 faults. N = 0, so there is none; what TTBR1 holds never counts. Reads as zero
-/// without the Security Extensions, which bring it (DDI 0406C B4.1.153).
+/// without the Security Extensions, which bring it (DDI 0406C B4.1).
 const PD1: u32 = 1 << 5;
 
 /// TTBR0's walk attributes: shareable, inner (S, NOS), cached as [`WALK`] by the outer (RGN) and inner caches
-/// (IRGN, whose bits lie apart since the Multiprocessing Extensions: DDI 0406C B4.1.154).
+/// (IRGN, whose bits lie apart since the Multiprocessing Extensions: DDI 0406C B4.1).
 pub const TTBR_WALK: u32 = {
     let cache = WALK as u32;
     let (s, nos) = (1 << 1, 1 << 5);
@@ -77,7 +77,7 @@ impl Registers for Classic {
     fn decode_par(par: u64) -> Result<Answer, Fault> {
         let par = par as u32;
         if par & 1 != 0 {
-            // FS[4], FS[3:0] and ExT lie in bits 5, 4:1 and 6 (DDI 0406C B4.1.112).
+            // FS[4], FS[3:0] and ExT lie in bits 5, 4:1 and 6 (DDI 0406C B4.1).
             let fsr = (par >> 1 & 0xF) | (par >> 5 & 1) << 10 | (par >> 6 & 1) << 12;
             return Err(Self::decode_fault(fsr, false));
         }

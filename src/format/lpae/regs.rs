@@ -7,7 +7,7 @@ use crate::format::control::{Answer, Registers};
 use crate::format::memory::{Cache, INDICES, Meaning, WALK};
 use crate::format::{Fault, Format};
 
-/// MAIR1 and MAIR0 in one number: a byte for each memory index (DDI 0406C B4.1.104).
+/// MAIR1 and MAIR0 in one number: a byte for each memory index (DDI 0406C B4.1).
 pub const MAIR: u64 = {
     let mut mair = 0;
     let mut i = 0;
@@ -28,7 +28,7 @@ pub const MAIR: u64 = {
 };
 
 /// TTBCR: EAE; T0SZ = 0, so TTBR0 spans all 4 GiB; its walks inner shareable, cached as [`WALK`]; EPD1, so
-/// that a walk by TTBR1, which nobody set, faults (DDI 0406C B4.1.153).
+/// that a walk by TTBR1, which nobody set, faults (DDI 0406C B4.1).
 pub const TTBCR: u32 = {
     let (eae, epd1, inner) = (1 << 31, 1 << 23, Shareability::Inner as u32);
     let cache = WALK as u32;
@@ -52,7 +52,7 @@ impl Registers for Lpae {
 
     fn decode_par(par: u64) -> Result<Answer, Fault> {
         if par & 1 != 0 {
-            // STATUS in bits 6:1; DFSR has it in 5:0, with bit 9 naming the layout (B4.1.112, B4.1.52).
+            // STATUS in bits 6:1; DFSR has it in 5:0, with bit 9 naming the layout (B4.1, B4.1).
             return Err(Self::decode_fault((par >> 1 & 0x3F) as u32 | 1 << 9, false));
         }
         let share = match par >> 7 & 0b11 {

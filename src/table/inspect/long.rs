@@ -92,7 +92,7 @@ impl Region {
         let range = VirtRange::inclusive(VirtAddr(first), VirtAddr(last)).unwrap_or(VirtRange::ALL);
         let table = match ttbr {
             Some((ttbr, size, 0)) => {
-                // A first table of 4 >> TxSZ or 2048 >> TxSZ entries, aligned to its size (B4.1.154).
+                // A first table of 4 >> TxSZ or 2048 >> TxSZ entries, aligned to its size (B4.1).
                 let align = if size > 1 { 14 - size } else { 5 - size };
                 Some((ttbr & PhysAddr::MAX.as_u64() & u64::MAX << align, size))
             }

@@ -72,7 +72,7 @@ impl Memory {
         (memory, if outer { Shareability::Outer } else { share })
     }
 
-    /// AttrIndx and SH of a long descriptor (B3.8.4, B4.1.104).
+    /// AttrIndx and SH of a long descriptor (B3.8.4, B4.1).
     pub(super) fn long(regs: &Regs, index: u32, sh: u32) -> (Self, Shareability) {
         let mair = if index & 4 == 0 { regs.mair0 } else { regs.mair1 };
         let byte = mair >> (8 * (index & 3)) & 0xff;
@@ -134,7 +134,7 @@ fn plain(texcb: u32, s: bool) -> (Memory, Shareability) {
     }
 }
 
-/// SCTLR.TRE = 1: {TEX\[0\], C, B} is an index into PRRR and NMRR (B3.8.3, B4.1.127).
+/// SCTLR.TRE = 1: {TEX\[0\], C, B} is an index into PRRR and NMRR (B3.8.3, B4.1).
 fn remapped(regs: &Regs, texcb: u32, s: bool) -> (Memory, Shareability) {
     let (prrr, nmrr) = (regs.mair0, regs.mair1);
     let n = texcb & 7;

@@ -114,7 +114,7 @@ impl<R: Fn(PhysAddr) -> Option<u32>> Inspector<R> {
             depth,
             entry: leaf.entry,
             range: leaf.range,
-            // The field is unknown for permission faults (B4.1.52).
+            // The field is unknown for permission faults (B4.1).
             domain: leaf.domain.filter(|_| kind != FaultKind::Permission).map(|d| d.number),
         };
         match (refusal, leaf.locate(va)) {

@@ -6,21 +6,21 @@
 /// lacks may stay at its [`Default`]: zero, which for `sctlr` means that the MMU is off.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub struct Regs {
-    /// SCTLR: M, I, HA, WXN, UWXN, EE, TRE and AFE are looked at (B4.1.130).
+    /// SCTLR: M, I, HA, WXN, UWXN, EE, TRE and AFE are looked at (B4.1).
     pub sctlr: u32,
-    /// TTBCR: the format, and which table serves which addresses (B4.1.153).
+    /// TTBCR: the format, and which table serves which addresses (B4.1).
     pub ttbcr: u32,
-    /// TTBR0; only the low word counts with short descriptors (B4.1.154).
+    /// TTBR0; only the low word counts with short descriptors (B4.1).
     pub ttbr0: u64,
-    /// TTBR1, likewise (B4.1.155).
+    /// TTBR1, likewise (B4.1).
     pub ttbr1: u64,
-    /// DACR: two bits for each domain; unused with long descriptors (B4.1.43).
+    /// DACR: two bits for each domain; unused with long descriptors (B4.1).
     pub dacr: u32,
-    /// MAIR0, which is PRRR with short descriptors (B4.1.104, B4.1.127).
+    /// MAIR0, which is PRRR with short descriptors (B4.1, B4.1).
     pub mair0: u32,
-    /// MAIR1, which is NMRR with short descriptors (B4.1.104, B3.8.3).
+    /// MAIR1, which is NMRR with short descriptors (B4.1, B3.8.3).
     pub mair1: u32,
-    /// ID_MMFR0: its low nibble says whether the CPU has PXN (4) and LPAE (5, the default) (B4.1.89).
+    /// ID_MMFR0: its low nibble says whether the CPU has PXN (4) and LPAE (5, the default) (B4.1).
     pub id_mmfr0: u32,
 }
 

@@ -134,7 +134,7 @@ impl Permissions {
     }
 }
 
-/// What DACR says of a domain (DDI 0406C B3.12.3, B4.1.43).
+/// What DACR says of a domain (DDI 0406C B3.12.3, B4.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum DomainAccess {
     /// Every access is a domain fault.

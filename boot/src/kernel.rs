@@ -1,0 +1,187 @@
+//! The kernel's own tables: `swapper_pg_dir`, built by the library and switched to.
+//!
+//! The image's parts get the permissions they deserve, all other RAM of the linear map is data, devices and
+//! vectors lie at fixed addresses. RAM that the linear map does not reach is left to temporary mappings.
+
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use armv7a_mm::addr::{PAGE_SIZE, PhysAddr, VirtAddr, VirtRange};
+use armv7a_mm::armv7::{mmu, offline, vectors};
+use armv7a_mm::attr::{Access, Asid, Attrs};
+use armv7a_mm::format::{Active, Fault};
+use armv7a_mm::mm::{
+    self, Features, Layout, LayoutSpec, Swapper, SwapperView, Verdict, do_translation_fault,
+};
+use armv7a_mm::table::edit::LeafSizes;
+use armv7a_mm::table::error::EditError;
+use armv7a_mm::table::flush::Flush;
+use spin::{Mutex, Once};
+
+use crate::devicetree::{Range, Ranges};
+use crate::memory::{Machine, machine};
+use crate::{head, image};
+
+/// Linux's memory map for a kernel at 3 GiB.
+pub static LAYOUT: Layout = Layout::checked(LayoutSpec::linux(head::PAGE_OFFSET));
+
+/// An address space of this kernel's.
+pub type Pgd = mm::Pgd<'static, Active, Machine>;
+
+/// The devices that the kernel maps: name, physical address, where in the fixmap.
+pub const DEVICES: [(&str, u32, VirtAddr); 2] = [
+    ("PL011", 0x0900_0000, VirtAddr(0xFFC8_0000)),
+    ("GIC distributor", 0x0800_0000, VirtAddr(0xFFC8_1000)),
+];
+
+/// The kernel's tables and what they map.
+pub struct Kernel {
+    /// swapper_pg_dir, to edit.
+    pub swapper: Mutex<Swapper<'static, Active, Machine>>,
+    /// swapper_pg_dir, to read.
+    pub view: SwapperView<'static, Active, Machine>,
+    /// The RAM in the linear map.
+    pub linear: Range,
+    /// Of that, what nobody uses: for tests to map.
+    pub spare: Range,
+    /// RAM that the format reaches, though not the linear map.
+    pub high: Option<Range>,
+    /// Bytes of RAM that the format does not reach.
+    pub unreached: u64,
+}
+
+static KERNEL: Once<Kernel> = Once::new();
+
+/// Entries that faults have copied from swapper.
+static SYNCED: AtomicU32 = AtomicU32::new(0);
+
+/// The kernel's tables, which [`start`] builds.
+pub fn kernel() -> &'static Kernel {
+    KERNEL.get().expect("start comes first")
+}
+
+/// Entries that faults have copied from swapper so far.
+pub fn synced() -> u32 {
+    SYNCED.load(Relaxed)
+}
+
+/// What runs at a fault: whether the access should be tried again.
+pub fn handle(fault: &Fault, at: VirtAddr, user_mode: bool) -> bool {
+    let Some(kernel) = KERNEL.get() else { return false };
+    let verdict = do_translation_fault(&kernel.view, mmu::root(), fault, at, user_mode);
+    if verdict == Verdict::Retry {
+        SYNCED.fetch_add(1, Relaxed);
+    }
+    verdict == Verdict::Retry
+}
+
+/// Builds the kernel's tables for `memory` and runs on them from here on.
+pub fn start(memory: &Ranges) -> &'static Kernel {
+    KERNEL.call_once(|| match build(memory) {
+        Ok(kernel) => kernel,
+        Err(error) => panic!("the kernel's tables cannot be built: {error}"),
+    });
+    let kernel = kernel();
+    enter(kernel);
+    // SAFETY: the page of vectors is mapped there now.
+    unsafe { vectors::use_high() };
+    kernel
+}
+
+fn build(memory: &Ranges) -> Result<Kernel, EditError> {
+    let features = Features { pxn: mmu::has_pxn() };
+    let mut swapper = Swapper::new(machine(), &LAYOUT, features)?;
+    let placement = image::placement();
+    let linear = linear(memory);
+    let ram_end = VirtAddr(head::PAGE_OFFSET + (linear.bytes - 1) as u32);
+    let mut map = |range: VirtRange, phys: PhysAddr, attrs: Attrs| {
+        // SAFETY: the same memory under the same addresses as in the early map, with the access that it is
+        // used with; devices are mapped as such, and once.
+        unsafe { swapper.map(range, phys, attrs, LeafSizes::LARGEST) }
+    };
+    for (range, access) in parts(ram_end) {
+        map(range, placement.phys(range.start()), Attrs::kernel(access))?;
+    }
+    for (_, phys, at) in DEVICES {
+        map(VirtRange::page(at), PhysAddr::from_u32(phys), Attrs::device())?;
+    }
+    let text = Attrs::kernel(Access::ReadExecute);
+    map(LAYOUT.vectors(), placement.phys(image::vectors().start()), text)?;
+    let (high, unreached) = beyond(memory, linear);
+    let used = placement.phys(image::whole().last()).as_u64() + 1;
+    let spare = Range { base: used, bytes: linear.end() - used };
+    Ok(Kernel {
+        view: swapper.view(),
+        swapper: Mutex::new(swapper),
+        linear,
+        spare,
+        high,
+        unreached,
+    })
+}
+
+/// The RAM that starts where the linear map does, as far as it is in one piece and fits.
+fn linear(memory: &Ranges) -> Range {
+    let start = image::placement().ram().as_u64();
+    let found = memory.as_slice().iter().find(|range| range.base <= start && start < range.end());
+    let end = found.map_or(start, Range::end);
+    // The image runs, so at least its memory is there, whatever the device tree says.
+    let image = image::placement().phys(image::whole().last()).as_u64() + 1;
+    let bytes = (end.max(image) - start).min(LAYOUT.lowmem().bytes());
+    Range { base: start, bytes }
+}
+
+/// The RAM outside the linear map: the largest piece that the format reaches by pages, and how many bytes
+/// it does not.
+fn beyond(memory: &Ranges, linear: Range) -> (Option<Range>, u64) {
+    use armv7a_mm::format::control::Registers;
+    let reach = if Active::LPAE { 1 << PhysAddr::BITS } else { 1 << 32 };
+    let (mut high, mut unreached) = (None, 0);
+    for range in memory.as_slice() {
+        unreached += range.end().saturating_sub(range.base.max(reach));
+        let base = if range.base == linear.base { linear.end() } else { range.base };
+        let bytes = range.end().min(reach).saturating_sub(base);
+        if bytes > high.map_or(0, |high: Range| high.bytes) {
+            high = Some(Range { base, bytes });
+        }
+    }
+    (high, unreached)
+}
+
+/// The linear map, cut where access changes; the guard pages of the stacks are left out.
+fn parts(ram_end: VirtAddr) -> impl Iterator<Item = (VirtRange, Access)> {
+    let range = |start: u32, end: u32| VirtRange::new(VirtAddr(start), u64::from(end - start)).ok();
+    let behind = |range: VirtRange| range.last().0 + 1;
+    let stacks = image::stacks();
+    let below = range(head::PAGE_OFFSET, image::text().start().0);
+    let between = range(behind(stacks[stacks.len() - 1].1) + PAGE_SIZE, behind(image::whole()));
+    let above = VirtRange::inclusive(VirtAddr(behind(image::whole())), ram_end).ok();
+    [
+        (below, Access::ReadWrite),
+        (Some(image::text()), Access::ReadExecute),
+        (Some(image::rodata()), Access::Read),
+        (Some(image::data()), Access::ReadWrite),
+    ]
+    .into_iter()
+    .chain(stacks.map(|(_, stack)| (Some(stack), Access::ReadWrite)))
+    .chain([(between, Access::ReadWrite), (above, Access::ReadWrite)])
+    .filter_map(|(range, access)| Some((range?, access)))
+}
+
+/// Leaves the early map, whose leaves have other sizes, by way of a pgd with an identity mapping.
+fn enter(kernel: &Kernel) {
+    let routine = image::placement().phys(offline::routine());
+    let page = VirtRange::page(VirtAddr(routine.as_u64() as u32));
+    let mut pgd = kernel.swapper.lock().pgd_alloc().expect("the heap holds more than one pgd");
+    // SAFETY: no CPU runs on the pgd; early map, pgd and swapper map the kernel at the same addresses, and
+    // the first two the routine's page to itself.
+    unsafe {
+        let added = pgd.identity_mapping_add(page, Access::ReadExecute);
+        added.expect("nothing else is mapped in a new pgd");
+        let entered = offline::set_root(routine, pgd.root(), Asid(0));
+        entered.expect("the image lies below 4 GiB");
+        mmu::set_root(kernel.view.root().table(), Asid(0));
+        let flush = pgd.identity_mapping_del(page);
+        flush.map(Flush::pay).expect("it was just added");
+        pgd.pgd_free();
+    }
+}
