@@ -6,7 +6,7 @@
 use crate::attr::MemoryType;
 
 /// How normal memory is cached. The number is the RGN/IRGN/ORGN encoding that NMRR, TTBR0 and TTBCR share
-/// (DDI 0406C B4.1, B4.1, B4.1).
+/// (DDI 0406C B4.1, NMRR, TTBR0, TTBCR).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 #[repr(u8)]
 pub enum Cache {

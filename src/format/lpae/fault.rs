@@ -1,4 +1,4 @@
-//! The fault status of long descriptors (DDI 0406C B3.13.3, B4.1 DFSR, B4.1 IFSR).
+//! The fault status of long descriptors (DDI 0406C B3.13.3; B4.1, DFSR and IFSR).
 
 use crate::format::{Fault, FaultKind};
 

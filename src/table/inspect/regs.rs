@@ -16,9 +16,9 @@ pub struct Regs {
     pub ttbr1: u64,
     /// DACR: two bits for each domain; unused with long descriptors (B4.1).
     pub dacr: u32,
-    /// MAIR0, which is PRRR with short descriptors (B4.1, B4.1).
+    /// MAIR0, which is PRRR with short descriptors (B4.1, MAIR0 and PRRR).
     pub mair0: u32,
-    /// MAIR1, which is NMRR with short descriptors (B4.1, B3.8.3).
+    /// MAIR1, which is NMRR with short descriptors (B4.1, NMRR; B3.8.3).
     pub mair1: u32,
     /// ID_MMFR0: its low nibble says whether the CPU has PXN (4) and LPAE (5, the default) (B4.1).
     pub id_mmfr0: u32,
