@@ -218,16 +218,10 @@ fn choose_toolchain() -> Outcome<()> {
     }
     let checkout = root();
     say(&format!("rustup override set {TOOLCHAIN} --path {}", checkout.display()));
-    run(
-        "rustup",
-        [
-            OsStr::new("override"),
-            "set".as_ref(),
-            TOOLCHAIN.as_ref(),
-            "--path".as_ref(),
-            checkout.as_ref(),
-        ],
-    )
+    run("rustup", ["override", "set", TOOLCHAIN, "--path", &checkout.to_string_lossy()])?;
+    // Another compiler, so this tool is built once more: better now than when the next command is typed.
+    let _ = tool("cargo").args(["build", "--quiet", "--package", "xtask"]).status();
+    Ok(())
 }
 
 /// Where the toolchain that `rustc` stands for keeps its libraries.
