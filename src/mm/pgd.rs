@@ -145,11 +145,13 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
             unsafe {
                 let child = Node::new(self.root.machine(), table, 1);
                 let all = 0..child.level().entries();
-                match self.swapper.root.entry(index) {
-                    Entry::Table(entry) => {
-                        child.copy_from(&self.swapper.root.child(entry), all.clone());
-                    }
-                    _ => child.zero(all.clone()),
+                child.zero(all.clone());
+                let span = self.root.span(VirtAddr(0), index);
+                if let (Entry::Table(entry), Some(kernel)) = (
+                    self.swapper.root.entry(index),
+                    span.intersection(self.layout().kernel()),
+                ) {
+                    child.copy_from(&self.swapper.root.child(entry), child.indices(kernel));
                 }
                 let (from, bytes) = child.bytes(all);
                 self.root.machine().clean(from, bytes);

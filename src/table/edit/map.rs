@@ -126,6 +126,9 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
         need: &mut Need,
     ) -> Result<(), EditError> {
         let level = &F::LEVELS[depth];
+        if depth + 1 == F::LEVELS.len() && self.policy.frozen(depth, range.start()) {
+            return Err(EditError::Sealed { at: range.start() });
+        }
         let parts = self.parts(depth, range, mapping);
         for (part, run) in parts.leaves() {
             self.check_leaves(depth, part, mapping, run)?;

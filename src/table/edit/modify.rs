@@ -19,11 +19,13 @@ enum Holes {
 }
 
 /// Whether a change of attributes needs the old translation gone before the new one is made
-/// (DDI 0406C B3.10.1).
-fn needs_break(old: Attrs, new: Attrs) -> bool {
+/// (DDI 0406C B3.10.1). The sixteen words of a run must agree at any time, so they change while absent.
+fn needs_break(leaf: &Leaf, new: Attrs) -> bool {
+    let old = leaf.attrs;
     old.access != Access::None
-        && new.access != Access::None
-        && (old.memory, old.share, old.global) != (new.memory, new.share, new.global)
+        && (leaf.run
+            || new.access != Access::None
+                && (old.memory, old.share, old.global) != (new.memory, new.share, new.global))
 }
 
 impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
@@ -190,30 +192,25 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
         for index in indices.clone() {
             let span = node.span(range.start(), index);
             let Some(part) = span.intersection(range) else { continue };
-            let gone = match node.entry(index) {
-                Entry::Leaf(_) => true,
-                Entry::Table(table) if self.owns(&table) => {
-                    let keeps = self.policy.keeps(node.depth(), span.start());
-                    // SAFETY: the entry was just read from this node; what goes to the flush is cut off by
-                    // the store below before the flush is paid.
-                    unsafe {
+            // SAFETY: the caller of `remove` vouches that nothing uses the mappings; tables are reached by
+            // entries just read, and go to the flush once they are cut off.
+            unsafe {
+                match node.entry(index) {
+                    Entry::Leaf(_) => node.store(index, F::Raw::default()),
+                    Entry::Table(table) if self.owns(&table) => {
                         let child = node.child(table);
+                        let keeps = self.policy.keeps(node.depth(), span.start());
                         let whole = part == span;
                         if keeps || !whole {
                             self.forget(&child, part, flush);
                         }
-                        let gone = !keeps && (whole || self.is_empty(&child, part));
-                        if gone {
+                        if !keeps && (whole || self.is_empty(&child, part)) {
+                            node.store(index, F::Raw::default());
                             self.give_up(&child, flush);
                         }
-                        gone
                     }
+                    _ => {}
                 }
-                _ => false,
-            };
-            if gone {
-                // SAFETY: as above.
-                unsafe { node.store(index, F::Raw::default()) };
             }
         }
         self.clean(node, indices);
@@ -295,7 +292,7 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
                     // The plan encoded it.
                     let changed = self.changed(depth, leaf, attrs).ok();
                     let Some((new, run)) = planned(changed) else { return };
-                    if run == leaf.run && !needs_break(leaf.attrs, attrs) {
+                    if run == leaf.run && !needs_break(&leaf, attrs) {
                         memo = Memo::new(depth, run, raw, new);
                         // SAFETY: as above.
                         unsafe { node.store(index, new) };
