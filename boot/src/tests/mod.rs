@@ -6,6 +6,7 @@ mod faults;
 mod heap;
 mod offline;
 mod start;
+mod support;
 
 pub use caches::TESTS as CACHES;
 pub use devicetree::TESTS as DEVICE_TREE;

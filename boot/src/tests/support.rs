@@ -1,0 +1,242 @@
+//! What tests share: spare memory, address spaces of their own, and an eye on what they leave behind.
+
+use core::mem::ManuallyDrop;
+use core::ops::{Deref, DerefMut};
+use core::panic::Location;
+
+use armv7a_mm::addr::{PhysAddr, VirtAddr, VirtRange};
+use armv7a_mm::armv7::{cache, mmu};
+use armv7a_mm::attr::{Access, Asid, Attrs};
+use armv7a_mm::format::{Active, Format, Level};
+use armv7a_mm::table::edit::LeafSizes;
+use armv7a_mm::table::error::EditError;
+use armv7a_mm::table::flush::Flush;
+use armv7a_mm::table::heap::TableCounts;
+use armv7a_mm::table::mem::Maintenance;
+
+use crate::kernel::{Pgd, kernel};
+use crate::memory::{Machine, machine};
+use crate::{harness, image};
+
+/// Fails the running test if, when dropped, the table heap is not as it was when made.
+pub struct Balance {
+    used: usize,
+    counts: TableCounts,
+    made: &'static Location<'static>,
+}
+
+impl Balance {
+    /// Notes what is in use now.
+    #[track_caller]
+    pub fn new() -> Self {
+        let heap = machine().memory();
+        Self { used: heap.used(), counts: heap.counts(), made: Location::caller() }
+    }
+}
+
+impl Drop for Balance {
+    fn drop(&mut self) {
+        let heap = machine().memory();
+        let (used, counts) = (heap.used(), heap.counts());
+        if (used, counts) != (self.used, self.counts) {
+            harness::fail(
+                format_args!(
+                    "{used} bytes in {counts:?} are in use, {} in {:?} were before",
+                    self.used, self.counts
+                ),
+                self.made.file(),
+                self.made.line(),
+            );
+        }
+    }
+}
+
+/// Hands out RAM of the linear map that nobody uses. Every test starts anew, from the first byte.
+pub struct Spare {
+    next: u64,
+}
+
+impl Spare {
+    /// All of it.
+    pub fn new() -> Self {
+        Self { next: kernel().spare.base }
+    }
+
+    /// `bytes` bytes, aligned to `1 << shift`, if so much is left.
+    pub fn take(&mut self, bytes: u64, shift: u32) -> Option<PhysAddr> {
+        let start = self.next.next_multiple_of(1 << shift);
+        let end = start.checked_add(bytes)?;
+        if end > kernel().spare.end() {
+            return None;
+        }
+        self.next = end;
+        PhysAddr::new(start)
+    }
+
+    /// A page: there is always one.
+    pub fn page(&mut self) -> PhysAddr {
+        self.take(4096, 12).expect("spare memory is more than a few pages")
+    }
+}
+
+/// Where the linear map has `phys`.
+pub fn alias(phys: PhysAddr) -> VirtAddr {
+    image::placement().virt(phys)
+}
+
+/// Writes `words` to spare memory, through the linear map, where accesses of every memory type find them.
+pub fn write(phys: PhysAddr, words: &[u32]) {
+    let bytes = size_of_val(words);
+    assert_spare(phys, bytes as u64);
+    let at = alias(phys).0 as *mut u32;
+    for (i, &word) in words.iter().enumerate() {
+        // SAFETY: the linear map has it, and spare memory is nobody's.
+        unsafe { at.add(i).write_volatile(word) };
+    }
+    cache::flush_to_coherency(at.cast(), bytes);
+    machine().dsb_ish();
+}
+
+/// Reads a word of memory in the linear map, as accesses of other memory types left it.
+pub fn read(phys: PhysAddr) -> u32 {
+    let at = alias(phys).0 as *const u32;
+    cache::flush_to_coherency(at.cast(), 4);
+    machine().dsb_ish();
+    // SAFETY: the linear map has it.
+    unsafe { at.read_volatile() }
+}
+
+/// Stops the run unless all of it is memory that nobody uses.
+fn assert_spare(phys: PhysAddr, bytes: u64) {
+    let kernel = kernel();
+    let spare = [Some(kernel.spare), kernel.high].into_iter().flatten().any(|range| {
+        range.base <= phys.as_u64() && phys.as_u64().saturating_add(bytes) <= range.end()
+    });
+    assert!(spare, "{bytes} bytes at {phys} are not for tests to use");
+}
+
+/// An address space for a test: made empty, [entered](Self::enter) when wanted, left and given back when
+/// dropped. Then nothing else may be missing from the table heap either ([`Balance`]), so of two spaces the
+/// younger is dropped first.
+pub struct Space {
+    pgd: ManuallyDrop<Pgd>,
+    // Dropped after the pgd was freed.
+    _balance: Balance,
+}
+
+impl Space {
+    /// A new one, under ASID 0.
+    #[track_caller]
+    pub fn new() -> Self {
+        let balance = Balance::new();
+        let mut pgd = kernel().swapper.lock().pgd_alloc().expect("the heap has a pgd to spare");
+        // SAFETY: the TLB cannot hold anything of it yet.
+        unsafe { pgd.set_asid(Some(Asid(0))) };
+        Self { pgd: ManuallyDrop::new(pgd), _balance: balance }
+    }
+
+    /// Runs on it from here on.
+    pub fn enter(&self) {
+        switch(self.pgd.root());
+    }
+
+    /// Maps spare memory (anything else stops the run) in the user half.
+    ///
+    /// # Errors
+    /// As `Pgd::map`.
+    pub fn map(
+        &mut self,
+        range: VirtRange,
+        phys: PhysAddr,
+        attrs: Attrs,
+        sizes: LeafSizes,
+    ) -> Result<(), EditError> {
+        assert_spare(phys, range.bytes());
+        // SAFETY: spare memory is nobody's.
+        unsafe { self.pgd.map(range, phys, attrs, sizes) }
+    }
+
+    /// Unmaps part of the user half.
+    ///
+    /// # Errors
+    /// As `Pgd::unmap`.
+    pub fn unmap(
+        &mut self,
+        range: VirtRange,
+    ) -> Result<Flush<'static, Active, Machine>, EditError> {
+        // SAFETY: only probes use the user half of a test's space.
+        unsafe { self.pgd.unmap(range) }
+    }
+
+    /// Changes what may be done with part of the user half.
+    ///
+    /// # Errors
+    /// As `Pgd::protect`.
+    pub fn protect(
+        &mut self,
+        range: VirtRange,
+        access: Access,
+    ) -> Result<Flush<'static, Active, Machine>, EditError> {
+        // SAFETY: as above.
+        unsafe { self.pgd.protect(range, access) }
+    }
+
+    /// Changes the attributes of part of the user half.
+    ///
+    /// # Errors
+    /// As `Pgd::modify`.
+    pub fn modify(
+        &mut self,
+        range: VirtRange,
+        change: impl Fn(Attrs) -> Attrs,
+    ) -> Result<Flush<'static, Active, Machine>, EditError> {
+        // SAFETY: as above.
+        unsafe { self.pgd.modify(range, change) }
+    }
+}
+
+impl Deref for Space {
+    type Target = Pgd;
+
+    fn deref(&self) -> &Pgd {
+        &self.pgd
+    }
+}
+
+impl DerefMut for Space {
+    fn deref_mut(&mut self) -> &mut Pgd {
+        &mut self.pgd
+    }
+}
+
+impl Drop for Space {
+    fn drop(&mut self) {
+        if mmu::root() == self.pgd.root() {
+            leave();
+        }
+        // SAFETY: this CPU, the only one that runs, is on other tables; nobody uses the pgd after this.
+        unsafe { ManuallyDrop::take(&mut self.pgd).pgd_free() };
+    }
+}
+
+/// Runs on swapper from here on.
+pub fn leave() {
+    switch(kernel().view.root().table());
+}
+
+/// Runs on the tables at `root`, with an empty TLB.
+fn switch(root: PhysAddr) {
+    // SAFETY: swapper and pgds map the kernel alike; what the old tables had under ASID 0 goes at once.
+    unsafe { mmu::set_root(root, Asid(0)) };
+    let machine = machine();
+    machine.tlbiall();
+    machine.bpiall();
+    machine.dsb_ish();
+    machine.isb();
+}
+
+/// The level of the last tables, whose leaves are pages.
+pub const PTE: usize = Active::LEVELS.len() - 1;
+
+/// The geometry of the level whose leaves are sections or 2 MiB blocks.
+pub const BLOCK: &Level = &Active::LEVELS[PTE - 1];
