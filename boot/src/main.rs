@@ -24,7 +24,6 @@ mod map;
 mod memory;
 mod probe;
 mod ram;
-mod store;
 mod tests;
 
 /// Where head.S arrives: on the SVC stack, BSS clear, vectors in place, the early map live. `delta` is
