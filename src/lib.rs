@@ -104,3 +104,8 @@ pub mod table;
 
 #[cfg(target_arch = "arm")]
 pub mod armv7;
+
+/// The README's listing, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
