@@ -178,6 +178,8 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
                         let child = Node::new(self.root.machine(), table, depth);
                         child.zero(0..child.level().entries());
                         node.store(0, kernel_link::<F>(depth - 1, table));
+                        let (from, bytes) = node.bytes(0..1);
+                        self.root.machine().clean(from, bytes);
                         child
                     }
                 };
