@@ -309,11 +309,17 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
                 // SAFETY: the caller vouches that nothing uses the mapping.
                 unsafe { self.remove_identity(&child, &below, part, flush) };
                 let in_use = (0..child.level().entries()).any(|index| is_own(child.entry(index)));
-                if in_use || keeps::<F>(self.layout(), depth, span.start()) {
+                // Where swapper has a block at the root, no pgd has a table from birth.
+                let block = depth == 0 && matches!(self.swapper.root.entry(index), Entry::Leaf(_));
+                if in_use || !block && keeps::<F>(self.layout(), depth, span.start()) {
                     continue;
                 }
-                // SAFETY: the store below cuts it off, and the flush covers everything.
-                unsafe { flush.add_table(child.table(), child.depth()) };
+                // SAFETY: swapper's entry cuts the table off, and the flush covers everything.
+                unsafe {
+                    self.restore(node, model, span, index);
+                    flush.add_table(child.table(), child.depth());
+                }
+                continue;
             }
             // SAFETY: swapper maps it for every address space.
             unsafe { self.restore(node, model, span, index) };
