@@ -1,16 +1,24 @@
 //! The self-tests, a module per subject.
 
 mod caches;
+mod data;
+mod descriptors;
 mod devicetree;
 mod faults;
+mod hardware;
 mod heap;
 mod offline;
+mod oracle;
 mod start;
 mod support;
+mod world;
 
 pub use caches::TESTS as CACHES;
+pub use data::TESTS as DATA;
+pub use descriptors::TESTS as DESCRIPTORS;
 pub use devicetree::TESTS as DEVICE_TREE;
 pub use faults::TESTS as FAULTS;
+pub use hardware::TESTS as HARDWARE;
 pub use heap::TESTS as HEAP;
 pub use offline::TESTS as OFFLINE;
 pub use start::TESTS as START;

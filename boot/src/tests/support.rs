@@ -5,20 +5,41 @@ use core::ops::{Deref, DerefMut};
 use core::panic::Location;
 
 use armv7a_mm::addr::{PhysAddr, VirtAddr, VirtRange};
-use armv7a_mm::armv7::{cache, mmu};
+use armv7a_mm::armv7::{cache, cp15, mmu};
 use armv7a_mm::attr::{Access, Asid, Attrs};
-use armv7a_mm::format::{Active, Format, Level};
+use armv7a_mm::format::{Active, Format, RUN};
+use armv7a_mm::mm::Swapper;
 use armv7a_mm::table::edit::LeafSizes;
 use armv7a_mm::table::error::EditError;
 use armv7a_mm::table::flush::Flush;
 use armv7a_mm::table::heap::TableCounts;
 use armv7a_mm::table::mem::Maintenance;
+use armv7a_mm::table::walk::Translation;
 
+use super::world;
 use crate::kernel::{Pgd, kernel};
 use crate::memory::{Machine, machine};
 use crate::{harness, image};
 
-/// Fails the running test if, when dropped, the table heap is not as it was when made.
+/// Bytes and tables of the heap in use, but for those of swappers: what they once link they keep.
+pub fn in_use() -> (usize, TableCounts) {
+    let heap = machine().memory();
+    let (mut used, mut counts) = (heap.used(), heap.counts());
+    for swapper in [Some(kernel().view), world::current()].into_iter().flatten() {
+        let tables = world::tables(&swapper.root());
+        for (level, tables) in Active::LEVELS.iter().zip(tables) {
+            used -= tables * level.table_bytes();
+            match level.name {
+                "pgd" => counts.pgd -= tables,
+                "pmd" => counts.pmd -= tables,
+                _ => counts.pte -= tables,
+            }
+        }
+    }
+    (used, counts)
+}
+
+/// Fails the running test if, when dropped, more or less of the table heap is [`in_use`] than when made.
 pub struct Balance {
     used: usize,
     counts: TableCounts,
@@ -29,15 +50,14 @@ impl Balance {
     /// Notes what is in use now.
     #[track_caller]
     pub fn new() -> Self {
-        let heap = machine().memory();
-        Self { used: heap.used(), counts: heap.counts(), made: Location::caller() }
+        let (used, counts) = in_use();
+        Self { used, counts, made: Location::caller() }
     }
 }
 
 impl Drop for Balance {
     fn drop(&mut self) {
-        let heap = machine().memory();
-        let (used, counts) = (heap.used(), heap.counts());
+        let (used, counts) = in_use();
         if (used, counts) != (self.used, self.counts) {
             harness::fail(
                 format_args!(
@@ -97,6 +117,14 @@ pub fn write(phys: PhysAddr, words: &[u32]) {
     machine().dsb_ish();
 }
 
+/// As [`write`], and instruction fetches find them too, at whatever address they are mapped.
+pub fn write_code(phys: PhysAddr, words: &[u32]) {
+    write(phys, words);
+    // SAFETY: instruction caches hold copies only.
+    unsafe { cp15::ICIALLU::write(0) };
+    settle();
+}
+
 /// Reads a word of memory in the linear map, as accesses of other memory types left it.
 pub fn read(phys: PhysAddr) -> u32 {
     let at = alias(phys).0 as *const u32;
@@ -128,8 +156,14 @@ impl Space {
     /// A new one, under ASID 0.
     #[track_caller]
     pub fn new() -> Self {
+        Self::of(&mut kernel().swapper.lock())
+    }
+
+    /// One with another kernel half than this kernel's, which must map what runs all the same.
+    #[track_caller]
+    pub fn of(swapper: &mut Swapper<'static, Active, Machine>) -> Self {
         let balance = Balance::new();
-        let mut pgd = kernel().swapper.lock().pgd_alloc().expect("the heap has a pgd to spare");
+        let mut pgd = swapper.pgd_alloc().expect("the heap has a pgd to spare");
         // SAFETY: the TLB cannot hold anything of it yet.
         unsafe { pgd.set_asid(Some(Asid(0))) };
         Self { pgd: ManuallyDrop::new(pgd), _balance: balance }
@@ -228,15 +262,102 @@ pub fn leave() {
 fn switch(root: PhysAddr) {
     // SAFETY: swapper and pgds map the kernel alike; what the old tables had under ASID 0 goes at once.
     unsafe { mmu::set_root(root, Asid(0)) };
+    machine().tlbiall();
+    settle();
+}
+
+/// Completes maintenance, and forgets what was predicted and prefetched before it.
+fn settle() {
     let machine = machine();
-    machine.tlbiall();
     machine.bpiall();
     machine.dsb_ish();
     machine.isb();
 }
 
-/// The level of the last tables, whose leaves are pages.
+/// Depth of the last tables, whose leaves are pages.
 pub const PTE: usize = Active::LEVELS.len() - 1;
 
-/// The geometry of the level whose leaves are sections or 2 MiB blocks.
-pub const BLOCK: &Level = &Active::LEVELS[PTE - 1];
+/// A kind of leaf: one of a level's, or a run of sixteen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Kind {
+    /// Its depth.
+    pub depth: usize,
+    /// Whether it is a run.
+    pub run: bool,
+}
+
+impl Kind {
+    /// The format's kinds that fit in RAM, the smallest first: all but the 1 GiB block.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let levels = Active::LEVELS.iter().enumerate().rev();
+        levels.filter(|(_, level)| level.shift < 30).flat_map(|(depth, level)| {
+            let run = level.runs.map(|_| Self { depth, run: true });
+            [Some(Self { depth, run: false }), run].into_iter().flatten()
+        })
+    }
+
+    /// What maps an address.
+    pub fn of(found: &Translation) -> Self {
+        Self { depth: found.depth, run: found.leaf.run }
+    }
+
+    /// log2 of its size.
+    pub fn shift(self) -> u32 {
+        Active::LEVELS[self.depth].shift + if self.run { RUN.trailing_zeros() } else { 0 }
+    }
+
+    /// Its size.
+    pub fn bytes(self) -> u64 {
+        1 << self.shift()
+    }
+
+    /// What has a map of this size and alignment use this kind.
+    pub fn sizes(self) -> LeafSizes {
+        match self {
+            Self { run: true, .. } => LeafSizes::LARGEST,
+            Self { depth: PTE, .. } => LeafSizes::PAGES,
+            _ => LeafSizes::BLOCKS,
+        }
+    }
+
+    /// Room for one at [`HERE`].
+    pub fn range(self) -> VirtRange {
+        VirtRange::aligned(HERE, self.shift())
+    }
+}
+
+/// In the user half, aligned to any kind of leaf but the 1 GiB block.
+pub const HERE: VirtAddr = VirtAddr(0x1000_0000);
+
+/// `range` from byte `offset` on, `bytes` long.
+pub fn part(range: VirtRange, offset: u32, bytes: u64) -> VirtRange {
+    VirtRange::new(VirtAddr(range.start().0 + offset), bytes).expect("it lies in the range")
+}
+
+/// Numbers in no order that anybody would choose: xorshift, always the same ones.
+pub struct Random(u32);
+
+impl Random {
+    /// From the start.
+    pub const fn new() -> Self {
+        Self(0x9E37_79B9)
+    }
+
+    /// The next.
+    pub fn next(&mut self) -> u32 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 17;
+        self.0 ^= self.0 << 5;
+        self.0
+    }
+
+    /// The next, below `bound`.
+    pub fn below(&mut self, bound: u32) -> u32 {
+        (u64::from(self.next()) * u64::from(bound) >> 32) as u32
+    }
+
+    /// One of these.
+    pub fn of<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.below(choices.len() as u32) as usize]
+    }
+}
