@@ -134,10 +134,10 @@ pub fn draw(kernel: &Kernel) {
     println!("swapper_pg_dir at {}:", kernel.view.root().table());
     let mut row: Option<Row> = None;
     let _: ControlFlow<()> = walk::visit(&kernel.view.root(), VirtRange::ALL, &mut |leaf| {
-        if !row.as_mut().is_some_and(|row| row.extend(&leaf)) {
-            if let Some(row) = row.replace(Row { range: leaf.range, first: leaf }) {
-                println!("  {row}");
-            }
+        if !row.as_mut().is_some_and(|row| row.extend(&leaf))
+            && let Some(row) = row.replace(Row { range: leaf.range, first: leaf })
+        {
+            println!("  {row}");
         }
         ControlFlow::Continue(())
     });
