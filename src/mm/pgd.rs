@@ -75,11 +75,10 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
     /// # Errors
     /// [`OutOfMemory`]; all that was allocated was given back.
     pub fn pgd_alloc(&mut self) -> Result<Pgd<'m, F, M>, OutOfMemory> {
-        self.seal()?;
         let (machine, layout, view) = (self.machine(), self.layout(), self.view());
-        let need = Pgd::tables(&view);
         let root = machine.allocate(&F::LEVELS[0])?;
-        let mut reserve = match Reserve::new(machine, &need) {
+        let reserve = Reserve::new(machine, &Pgd::tables(&view));
+        let mut reserve = match reserve.and_then(|reserve| self.seal().map(|()| reserve)) {
             Ok(reserve) => reserve,
             Err(error) => {
                 // SAFETY: just allocated, never linked.

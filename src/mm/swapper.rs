@@ -137,11 +137,11 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
             return Ok(());
         }
         let layout = self.layout;
-        for window in layout.eager_windows() {
-            // The whole window has private tables, or none of it.
-            let wanted = |depth| layout.is_copied::<F>(depth, window.start());
-            self.editor().link_tables(window, wanted).map_err(|_| OutOfMemory)?;
-        }
+        let wanted = |depth, part: VirtRange| {
+            layout.is_copied::<F>(depth, part.start())
+                && layout.eager_windows().any(|window| window.overlaps(part))
+        };
+        self.editor().link_tables(layout.kernel(), wanted).map_err(|_| OutOfMemory)?;
         self.sealed = true;
         Ok(())
     }

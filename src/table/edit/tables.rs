@@ -10,14 +10,15 @@ use crate::table::node::Node;
 use crate::table::reserve::{Need, Reserve};
 
 impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
-    /// Links an empty table at every absent entry for `range` that `wanted` asks for, given its depth.
+    /// Links an empty table at every absent entry for `range` that `wanted` asks for, given its depth and what
+    /// of the range it translates.
     ///
     /// # Errors
     /// [`EditError::OutOfMemory`]; nothing was changed.
     pub fn link_tables(
         &mut self,
         range: VirtRange,
-        wanted: impl Fn(usize) -> bool,
+        wanted: impl Fn(usize, VirtRange) -> bool,
     ) -> Result<(), EditError> {
         let mut need = Need::default();
         self.plan_tables(0, Some(&self.root), range, &wanted, &mut need);
@@ -32,17 +33,17 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
         depth: usize,
         node: Option<&Node<'m, F, M>>,
         range: VirtRange,
-        wanted: &impl Fn(usize) -> bool,
+        wanted: &impl Fn(usize, VirtRange) -> bool,
         need: &mut Need,
     ) {
-        if !wanted(depth) {
-            return;
-        }
         let level = &F::LEVELS[depth];
         for index in level.index(range.start())..=level.index(range.last()) {
             let Some(part) = level.entry_span(range.start(), index).intersection(range) else {
                 continue;
             };
+            if !wanted(depth, part) {
+                continue;
+            }
             let child = match node.map_or(Entry::Absent, |node| node.entry(index)) {
                 Entry::Absent => {
                     need[depth + 1] += 1;
@@ -60,17 +61,17 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
         &self,
         node: &Node<'m, F, M>,
         range: VirtRange,
-        wanted: &impl Fn(usize) -> bool,
+        wanted: &impl Fn(usize, VirtRange) -> bool,
         reserve: &mut Reserve<'m, F, M>,
         live: bool,
     ) {
         let depth = node.depth();
-        if !wanted(depth) {
-            return;
-        }
         for index in node.indices(range) {
             let span = node.span(range.start(), index);
             let Some(part) = span.intersection(range) else { continue };
+            if !wanted(depth, part) {
+                continue;
+            }
             match node.entry(index) {
                 Entry::Absent => {
                     let Some(table) = reserve.take(depth + 1) else { return };
