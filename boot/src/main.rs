@@ -21,5 +21,6 @@ fn run(kernel: &'static Kernel) -> ! {
         tests::DEVICE_TREE,
         tests::HEAP,
         tests::OFFLINE,
+        tests::THREAD,
     ])
 }

@@ -11,6 +11,8 @@ mod offline;
 mod oracle;
 mod start;
 mod support;
+mod thread;
+mod windows;
 mod world;
 
 pub use caches::TESTS as CACHES;
@@ -22,3 +24,4 @@ pub use hardware::TESTS as HARDWARE;
 pub use heap::TESTS as HEAP;
 pub use offline::TESTS as OFFLINE;
 pub use start::TESTS as START;
+pub use thread::TESTS as THREAD;

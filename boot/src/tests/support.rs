@@ -135,7 +135,7 @@ pub fn read(phys: PhysAddr) -> u32 {
 }
 
 /// Stops the run unless all of it is memory that nobody uses.
-fn assert_spare(phys: PhysAddr, bytes: u64) {
+pub fn assert_spare(phys: PhysAddr, bytes: u64) {
     let kernel = kernel();
     let spare = [Some(kernel.spare), kernel.high].into_iter().flatten().any(|range| {
         range.base <= phys.as_u64() && phys.as_u64().saturating_add(bytes) <= range.end()

@@ -132,8 +132,7 @@ impl Drop for World {
 fn continues(row: &Mapped, next: &Mapped) -> bool {
     row.range.last().0.wrapping_add(1) == next.range.start().0
         && row.phys.checked_add(row.range.bytes()) == Some(next.phys)
-        && (row.depth, row.leaf.run, row.leaf.attrs)
-            == (next.depth, next.leaf.run, next.leaf.attrs)
+        && (row.depth, row.leaf.run, row.leaf.attrs) == (next.depth, next.leaf.run, next.leaf.attrs)
 }
 
 /// The tables that `node` points to.
