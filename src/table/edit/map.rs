@@ -125,11 +125,14 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
         mapping: &Mapping,
         need: &mut Need,
     ) -> Result<(), EditError> {
-        let level = &F::LEVELS[depth];
         if depth + 1 == F::LEVELS.len() && self.policy.frozen(depth, range.start()) {
             return Err(EditError::Sealed { at: range.start() });
         }
         let parts = self.parts(depth, range, mapping);
+        let [before, after] = parts.below;
+        if let Some(part) = before {
+            self.plan_tables_for(depth, node, part, mapping, need)?;
+        }
         for (part, run) in parts.leaves() {
             self.check_leaves(depth, part, mapping, run)?;
             let Some(node) = node else { continue };
@@ -143,16 +146,30 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
                 self.check_leaves(depth, part, mapping, false)?;
             }
         }
-        for part in parts.below.into_iter().flatten() {
-            for index in level.index(part.start())..=level.index(part.last()) {
-                let span = level.entry_span(part.start(), index);
-                let Some(below) = span.intersection(part) else { continue };
-                match node {
-                    Some(node) => self.plan_below(node, index, below, mapping, need)?,
-                    None => {
-                        need[depth + 1] += 1;
-                        self.plan_map(depth + 1, None, below, mapping, need)?;
-                    }
+        if let Some(part) = after {
+            self.plan_tables_for(depth, node, part, mapping, need)?;
+        }
+        Ok(())
+    }
+
+    /// Plans for `part`, which goes to tables below `depth`.
+    fn plan_tables_for(
+        &self,
+        depth: usize,
+        node: Option<&Node<'m, F, M>>,
+        part: VirtRange,
+        mapping: &Mapping,
+        need: &mut Need,
+    ) -> Result<(), EditError> {
+        let level = &F::LEVELS[depth];
+        for index in level.index(part.start())..=level.index(part.last()) {
+            let span = level.entry_span(part.start(), index);
+            let Some(below) = span.intersection(part) else { continue };
+            match node {
+                Some(node) => self.plan_below(node, index, below, mapping, need)?,
+                None => {
+                    need[depth + 1] += 1;
+                    self.plan_map(depth + 1, None, below, mapping, need)?;
                 }
             }
         }
