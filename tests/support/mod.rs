@@ -11,6 +11,7 @@ pub mod kernel;
 pub mod links;
 pub mod model;
 pub mod random;
+pub mod shape;
 
 pub use armv7a_mm::addr::{PAGE_SIZE, PhysAddr, VirtAddr, VirtRange};
 pub use armv7a_mm::attr::{Access, Asid, Attrs, MemoryType, Shareability};

@@ -1,0 +1,274 @@
+//! Editing through pgds and swapper: which leaves are chosen, what is split, what is stored and what is
+//! flushed. That each edit obeys break-before-make, publishes before it links and frees after it flushed is
+//! checked by the host machine at every step (`support/host.rs`, `support/debts.rs`).
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use armv7a_mm::format::EncodeError;
+use armv7a_mm::table::walk;
+use support::audit::assert_same;
+use support::kernel::*;
+use support::model::{Model, assert_whole_runs};
+use support::shape::{Kind, Kind::*, shape};
+use support::*;
+
+both_formats!(
+    largest_leaves,
+    forbidden_leaves,
+    alignment_of_the_memory_decides,
+    user_space_has_no_supersections,
+    supersections_reach_beyond_4_gib,
+    empty_tables_stay_in_use,
+    no_access,
+    mapping_is_pure_insertion,
+    first_conflict_is_named,
+    privileged_execution_is_closed,
+    the_kernel_half_is_global,
+);
+
+const DATA: Attrs = Attrs::kernel(Access::ReadWrite);
+const USER: Attrs = Attrs::user(Access::ReadWrite);
+
+/// What applies to the format.
+fn pick<F: Format, T>(classic: T, lpae: T) -> T {
+    if is_classic::<F>() { classic } else { lpae }
+}
+
+/// Two pages, then up to the next 16 MiB and beyond, 1 MiB more, two runs of pages, three pages.
+const LONG: (u32, u32) = (0xD0FF_E000, 0xD612_3000);
+
+/// Maps `LONG` in `sizes` and says what became of it, and of the number of tables.
+fn long_shape<F: Format>(to: u64, sizes: LeafSizes) -> (Vec<(usize, Kind)>, usize) {
+    let (host, layout) = (Host::<F>::new(), linux());
+    let mut swapper = empty_swapper(&host, &layout);
+    let range = range(LONG.0, LONG.1);
+    swapper.map_at(range, to, DATA, sizes).unwrap();
+    let mut model = Model::default();
+    model.map(range, to, DATA).unwrap();
+    model.assert_read(&host, swapper.root(), layout.kernel());
+    assert_whole_runs(&host, swapper.root());
+    host.audit(swapper.root(), &[]);
+    (shape(&host, swapper.root(), range), host.counts().iter().sum())
+}
+
+fn largest_leaves<F: Format>() {
+    let wanted = pick::<F, _>(
+        (vec![(2, Page), (5, BlockRun), (1, Block), (2, PageRun), (3, Page)], 3),
+        (vec![(2, Page), (8, Block), (2, BlockRun), (18, PageRun), (3, Page)], 4),
+    );
+    assert_eq!(long_shape::<F>(0x70FF_E000, LeafSizes::LARGEST), wanted);
+}
+
+fn forbidden_leaves<F: Format>() {
+    // 0x5125 pages: 80 MiB of blocks, 1 MiB + 128 KiB, 5 pages.
+    let blocks = pick::<F, _>(
+        vec![(2, Page), (81, Block), (35, Page)],
+        vec![(2, Page), (40, Block), (291, Page)],
+    );
+    assert_eq!(long_shape::<F>(0x70FF_E000, LeafSizes::BLOCKS).0, blocks);
+    let runs = vec![(2, Page), (81 * 16 + 2, PageRun), (3, Page)];
+    assert_eq!(long_shape::<F>(0x70FF_E000, LeafSizes::RUNS).0, runs);
+    assert_eq!(long_shape::<F>(0x70FF_E000, LeafSizes::PAGES).0, vec![(0x5125, Page)]);
+}
+
+fn alignment_of_the_memory_decides<F: Format>() {
+    let shape_at = |to| long_shape::<F>(to, LeafSizes::LARGEST).0;
+    assert_eq!(shape_at(0x70FF_D000), vec![(0x5125, Page)]);
+    let runs = vec![(2, Page), (81 * 16 + 2, PageRun), (3, Page)];
+    assert_eq!(shape_at(0x7100_E000), runs);
+    // 1 MiB: enough for sections; 2 MiB: for blocks, too.
+    assert_eq!(
+        shape_at(0x710F_E000),
+        pick::<F, _>(vec![(2, Page), (81, Block), (2, PageRun), (3, Page)], runs)
+    );
+    let blocks = pick::<F, _>((81, Block), (40, Block));
+    let tail = pick::<F, _>((2, PageRun), (18, PageRun));
+    assert_eq!(shape_at(0x711F_E000), vec![(2, Page), blocks, tail, (3, Page)]);
+}
+
+fn user_space_has_no_supersections<F: Format>() {
+    let (host, layout) = (Host::<F>::new(), linux());
+    let mut swapper = swapper(&host, &layout);
+    let mut pgd = pgd(&host, &mut swapper);
+    pgd.map_at(range(0x4000_0000, 0x8200_0000), 0x4000_0000, USER, LeafSizes::LARGEST).unwrap();
+    let wanted = pick::<F, _>(vec![(1056, Block)], vec![(1, Gib), (1, BlockRun)]);
+    assert_eq!(shape(&host, pgd.root(), layout.user()), wanted);
+    host.audit(swapper.root(), &[pgd.root()]);
+}
+
+fn supersections_reach_beyond_4_gib<F: Format>() {
+    let (host, layout) = (Host::<F>::new(), linux());
+    let mut swapper = empty_swapper(&host, &layout);
+    let high = range(0xD200_0000, 0xD400_0000);
+    let to = 0xAB_3600_0000;
+    swapper.map_at(high, to, DATA, LeafSizes::LARGEST).unwrap();
+    let wanted = pick::<F, _>(vec![(2, BlockRun)], vec![(1, BlockRun)]);
+    assert_eq!(shape(&host, swapper.root(), high), wanted);
+    let second = swapper.translate(VirtAddr(0xD300_0123)).unwrap();
+    assert_eq!(second.phys, phys(to + 0x100_0123));
+    // What is smaller than a supersection reaches 4 GiB in the classic format.
+    let before = host.snapshot();
+    let out = |at| Err(EditError::Encode(EncodeError::OutOfReach { at: phys(at) }));
+    let small = range(0xD400_0000, 0xD500_1000);
+    let part = range(0xD200_0000, 0xD210_0000);
+    let user = range(0xD500_0000, 0xD600_0000);
+    if is_classic::<F>() {
+        let beyond = swapper.map_at(small, to, DATA, LeafSizes::LARGEST);
+        assert_eq!(beyond, out(to + 0x100_0000));
+        assert_eq!(swapper.unmap_now(part), out(to));
+        assert_eq!(swapper.protect_now(part, Access::Read), out(to));
+        let forbidden = swapper.map_at(user, to, DATA, LeafSizes::BLOCKS);
+        assert_eq!(forbidden, out(to));
+        // Across 4 GiB.
+        let across =
+            swapper.map_at(range(0xD500_0000, 0xD500_3000), 0xFFFF_F000, DATA, LeafSizes::LARGEST);
+        assert!(matches!(across, Err(EditError::Encode(EncodeError::OutOfReach { .. }))));
+        assert_same(&host.snapshot(), &before);
+    } else {
+        swapper.map_at(small, to, DATA, LeafSizes::LARGEST).unwrap();
+        swapper.unmap_now(part).unwrap();
+    }
+    swapper.unmap_now(range(0xD300_0000, 0xD400_0000)).unwrap();
+    assert_eq!(swapper.translate(VirtAddr(0xD300_0123)), None);
+    host.audit(swapper.root(), &[]);
+}
+
+/// Swapper never frees a table: what is mapped where an empty one stands goes into it.
+fn empty_tables_stay_in_use<F: Format>() {
+    let (host, layout) = (Host::<F>::new(), linux());
+    let mut swapper = empty_swapper(&host, &layout);
+    let page = range(0xD230_0000, 0xD230_1000);
+    swapper.map_at(page, 0x7000_0000, DATA, LeafSizes::LARGEST).unwrap();
+    swapper.unmap_now(page).unwrap();
+    let tables = host.counts();
+    // One run, but for the table.
+    let wide = range(0xD200_0000, pick::<F, _>(0xD300_0000, 0xD400_0000));
+    swapper.map_at(wide, 0x7200_0000, DATA, LeafSizes::LARGEST).unwrap();
+    assert_eq!(host.counts(), tables);
+    let mut model = Model::default();
+    model.map(wide, 0x7200_0000, DATA).unwrap();
+    model.assert_read(&host, swapper.root(), layout.kernel());
+    let wanted = pick::<F, _>(
+        vec![(3, Block), (16, PageRun), (12, Block)],
+        vec![(1, Block), (32, PageRun), (14, Block)],
+    );
+    assert_eq!(shape(&host, swapper.root(), wide), wanted);
+    swapper.unmap_now(wide).unwrap();
+    assert_eq!(host.counts(), tables);
+    host.audit(swapper.root(), &[]);
+}
+
+/// B16, B36: mapped for the kernel's bookkeeping, invalid for the hardware, gone when unmapped.
+fn no_access<F: Format>() {
+    let (host, layout) = (Host::<F>::new(), linux());
+    let mut swapper = swapper(&host, &layout);
+    let mut pgd = pgd(&host, &mut swapper);
+    let range = range(0x4001_0000, 0x4042_0000);
+    pgd.map_at(range, 0x7001_0000, USER.with_access(Access::None), LeafSizes::LARGEST).unwrap();
+    let last = |va| walk::trace(&pgd.view(), VirtAddr(va)).last().unwrap().raw;
+    // A section and a page; LPAE's have bit 0 alone to say that they are invalid.
+    assert_eq!([0x4010_0000, 0x4041_F000].map(|va| last(va) & 1), [0, 0]);
+    let leaf = pgd.translate(VirtAddr(0x4041_F123)).unwrap();
+    assert_eq!((leaf.phys, leaf.leaf.attrs.access), (phys(0x7041_F123), Access::None));
+    let again = pgd.map_at(range, 0x7001_0000, USER, LeafSizes::LARGEST);
+    assert!(matches!(again, Err(EditError::Mapped { at, .. }) if at == range.start()));
+    pgd.protect_now(range, Access::ReadExecute).unwrap();
+    pgd.protect_now(range, Access::None).unwrap();
+    pgd.unmap_now(range).unwrap();
+    assert!(Model::read(&host, pgd.root(), layout.user()).0.is_empty());
+    host.audit(swapper.root(), &[pgd.root()]);
+    host.assert_no_empty_table(pgd.root());
+}
+
+/// R3: no TLB remembers a fault. Each live descriptor is stored once.
+fn mapping_is_pure_insertion<F: Format>() {
+    let (host, layout) = (Host::<F>::new(), linux());
+    let mut swapper = empty_swapper(&host, &layout);
+    host.take_log();
+    // Into nothing, then beside it: new tables and old ones.
+    swapper.map_at(range(LONG.0, LONG.1), 0x70FF_E000, DATA, LeafSizes::LARGEST).unwrap();
+    swapper
+        .map_at(range(LONG.1, LONG.1 + 0x2_D000), 0x7612_3000, DATA, LeafSizes::LARGEST)
+        .unwrap();
+    let log = host.take_log();
+    assert!(!log.iter().any(|op| op.is_tlbi() || *op == Op::Bpiall));
+    assert_eq!(log[log.len() - 2..], [Op::DsbIshst, Op::Isb]);
+    let live = log.iter().filter_map(|op| match op {
+        Op::Store { at, live: true, .. } => Some(*at),
+        _ => None,
+    });
+    let mut stored = BTreeSet::new();
+    assert!(live.clone().all(|at| stored.insert(at)), "a live descriptor was stored twice");
+    assert!(!stored.is_empty());
+}
+
+/// The first page in the way, be it before, in, or behind the blocks of a range.
+fn first_conflict_is_named<F: Format>() {
+    let (host, layout) = (Host::<F>::new(), linux());
+    let mut swapper = swapper(&host, &layout);
+    let mut pgd = pgd(&host, &mut swapper);
+    let wide = range(0x401F_F000, 0x4080_3000);
+    for places in [
+        [0x401F_F000, 0x4020_0000, 0x4080_2000],
+        [0x4020_0000, 0x4033_3000, 0x4080_0000],
+        [0x4033_3000, 0x407F_F000, 0x4080_2000],
+        [0x4080_1000, 0x4080_2000, 0x4080_2000],
+    ] {
+        for place in places {
+            let page = VirtRange::page(VirtAddr(place));
+            pgd.clear_now(page).unwrap();
+            pgd.map_at(page, 0x7000_0000, USER, LeafSizes::LARGEST).unwrap();
+        }
+        let before = host.snapshot();
+        let refused = pgd.map_at(wide, 0x701F_F000, USER, LeafSizes::LARGEST).unwrap_err();
+        let EditError::Mapped { at, by: Entry::Leaf(leaf) } = refused else {
+            panic!("{refused:?}");
+        };
+        assert_eq!((at, leaf.frame), (VirtAddr(places[0]), phys(0x7000_0000)));
+        assert_same(&host.snapshot(), &before);
+        pgd.clear_now(wide).unwrap();
+    }
+    host.audit(swapper.root(), &[pgd.root()]);
+}
+
+/// What user space maps is closed to privileged execution: by the leaf, or where it has no such bit by the
+/// entry above it.
+fn privileged_execution_is_closed<F: Format>() {
+    for (features, closed) in [(PXN, true), (Features { pxn: false }, false)] {
+        let (host, layout) = (Host::<F>::new(), linux());
+        let mut swapper = Swapper::<F, _>::new(&host, &layout, features).unwrap();
+        let mut pgd = swapper.pgd_alloc().unwrap();
+        let code = Attrs::user(Access::ReadExecute);
+        pgd.map_at(range(0x401F_F000, 0x4041_3000), 0x701F_F000, code, LeafSizes::LARGEST).unwrap();
+        pgd.protect_now(range(0x4020_0000, 0x4041_0000), Access::Read).unwrap();
+        pgd.protect_now(range(0x4020_0000, 0x4041_0000), Access::ReadExecute).unwrap();
+        for va in (0x401F_F000..0x4041_3000).step_by(PAGE_SIZE as usize).map(VirtAddr) {
+            let pxn = walk::trace(&pgd.view(), va).any(|step| match step.entry {
+                Entry::Leaf(leaf) => leaf.pxn,
+                Entry::Table(table) => table.pxn,
+                entry => panic!("{va}: {entry:?}"),
+            });
+            assert_eq!(pxn, closed, "{va}");
+        }
+        // SAFETY: it was never in a TTBR.
+        unsafe { pgd.pgd_free() };
+    }
+}
+
+/// B27, R30: kernel mappings are global, user mappings are not; each half refuses the other's.
+fn the_kernel_half_is_global<F: Format>() {
+    let (host, layout) = (Host::<F>::new(), linux());
+    let mut swapper = swapper(&host, &layout);
+    let mut pgd = pgd(&host, &mut swapper);
+    let (user, kernel) = (range(0x4000_0000, 0x4000_1000), range(0xD000_0000, 0xD000_1000));
+    let before = host.snapshot();
+    let wrong = Err(EditError::WrongHalf);
+    assert_eq!(pgd.map_at(user, 0, USER.with_global(true), LeafSizes::LARGEST), wrong);
+    assert_eq!(swapper.map_at(kernel, 0, DATA.with_global(false), LeafSizes::LARGEST), wrong);
+    assert_same(&host.snapshot(), &before);
+    pgd.map_at(user, 0x7000_0000, USER, LeafSizes::LARGEST).unwrap();
+    pgd.modify_now(user, |attrs| attrs.with_global(true)).unwrap();
+    assert!(!pgd.translate(user.start()).unwrap().leaf.attrs.global);
+}
