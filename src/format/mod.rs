@@ -256,6 +256,23 @@ impl Descriptor for u64 {
     }
 }
 
+/// Where a walk goes from a descriptor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Walk {
+    /// To the table there.
+    Table(PhysAddr),
+    /// To memory.
+    Memory {
+        /// Where it begins.
+        base: PhysAddr,
+        /// The bits of a virtual address that it keeps: one less than the bytes from `base` on, which in an
+        /// identical run are those of all sixteen leaves.
+        offset: u32,
+    },
+    /// Nowhere: nothing is mapped.
+    Fault,
+}
+
 /// A page-table format.
 pub trait Format: Copy + fmt::Debug + Send + Sync + 'static {
     /// What the format is called in output: `classic` or `lpae`.
@@ -273,6 +290,15 @@ pub trait Format: Copy + fmt::Debug + Send + Sync + 'static {
 
     /// What `raw` means at `depth`. Total: every word has an answer.
     fn decode(depth: usize, raw: Self::Raw) -> Entry;
+
+    /// The table that `raw` at `depth` points to, if it does: the part of [`decode`](Self::decode) that
+    /// walks need first.
+    fn decode_table(depth: usize, raw: Self::Raw) -> Option<TableEntry>;
+
+    /// Where a walk goes from `raw` at `depth`: what the hardware makes of it, in fewer instructions than
+    /// [`decode`](Self::decode), also for words that this crate never writes. A leaf without access
+    /// counts as memory.
+    fn walk(depth: usize, raw: Self::Raw) -> Walk;
 
     /// The bits of a leaf's descriptor at `depth` that hold its frame; the others are its attributes.
     /// `run` asks for those of a run's leaf.

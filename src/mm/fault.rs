@@ -78,7 +78,7 @@ fn sync<F: Format, M: Machine>(
             // The pgd has it: another CPU was faster, or swapper maps nothing further down.
             _ => {
                 let found = walk::translate(pgd, va);
-                return found.is_some_and(|found| found.leaf.attrs.access != Access::None);
+                return found.is_some_and(|found| found.access() != Access::None);
             }
         }
     }

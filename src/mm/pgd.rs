@@ -315,7 +315,8 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     }
 
     /// What `va` translates to, in either half.
-    pub fn translate(&self, va: VirtAddr) -> Option<Translation> {
+    #[inline]
+    pub fn translate(&self, va: VirtAddr) -> Option<Translation<F>> {
         walk::translate(&self.root, va)
     }
 

@@ -123,7 +123,7 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
     }
 
     /// What `va` translates to.
-    pub fn translate(&self, va: VirtAddr) -> Option<Translation> {
+    pub fn translate(&self, va: VirtAddr) -> Option<Translation<F>> {
         walk::translate(&self.view().root, va)
     }
 

@@ -5,19 +5,50 @@ use core::ops::ControlFlow;
 use super::mem::TableMemory;
 use super::node::{MAX_LEVELS, Node};
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
-use crate::format::{Entry, Format, Leaf, Level, RUN, Runs};
+use crate::attr::Access;
+use crate::format::{Entry, Format, Leaf, Level, RUN, Runs, Walk};
 
-/// What an address translates to.
+/// What an address translates to: the descriptor of the leaf that maps it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Translation {
+pub struct Translation<F: Format> {
+    va: VirtAddr,
+    phys: PhysAddr,
+    raw: F::Raw,
+    depth: usize,
+}
+
+impl<F: Format> Translation<F> {
     /// The physical address.
-    pub phys: PhysAddr,
-    /// The leaf that maps it.
-    pub leaf: Leaf,
+    #[inline]
+    pub fn phys(&self) -> PhysAddr {
+        self.phys
+    }
+
     /// The leaf's depth.
-    pub depth: usize,
+    #[inline]
+    pub fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// The leaf, decoded; `None` for one that this crate never writes ([`Entry::Reserved`]).
+    pub fn leaf(&self) -> Option<Leaf> {
+        match F::decode(self.depth, self.raw) {
+            Entry::Leaf(leaf) => Some(leaf),
+            _ => None,
+        }
+    }
+
+    /// What may be done there; nothing, where the leaf is none of this crate's.
+    pub fn access(&self) -> Access {
+        self.leaf().map_or(Access::None, |leaf| leaf.attrs.access)
+    }
+
     /// All that the leaf maps; of a run, all sixteen.
-    pub span: VirtRange,
+    pub fn span(&self) -> VirtRange {
+        let run = self.leaf().is_some_and(|leaf| leaf.run);
+        let run_shift = if run { RUN.trailing_zeros() } else { 0 };
+        VirtRange::aligned(self.va, F::LEVELS[self.depth].shift + run_shift)
+    }
 }
 
 /// One step of a walk.
@@ -59,29 +90,27 @@ fn leaf_shift(level: &Level, leaf: &Leaf) -> u32 {
 /// What `va` translates to in the tree below `root`, whatever the permissions.
 ///
 /// A leaf without access is a translation too; the hardware would fault.
+#[inline]
 pub fn translate<F: Format, M: TableMemory>(
     root: &Node<'_, F, M>,
     va: VirtAddr,
-) -> Option<Translation> {
-    let mut node = *root;
-    loop {
-        match node.entry(node.index(va)) {
-            // SAFETY: the entry was just read from this node.
-            Entry::Table(table) => node = unsafe { node.child(table) },
-            Entry::Leaf(leaf) => {
-                let level = node.level();
-                let offset = va.0 & ((1 << leaf_shift(level, &leaf)) - 1);
-                let run_shift = if leaf.run { RUN.trailing_zeros() } else { 0 };
-                return Some(Translation {
-                    phys: PhysAddr::truncate(leaf.frame.as_u64() + u64::from(offset)),
-                    leaf,
-                    depth: node.depth(),
-                    span: VirtRange::aligned(va, level.shift + run_shift),
-                });
+) -> Option<Translation<F>> {
+    let (machine, mut table) = (root.machine(), root.table());
+    // Unrolled, so that each level's geometry is a constant.
+    for depth in 0..F::LEVELS.len() {
+        // SAFETY: the root, or a table that an entry just read points to.
+        let node = unsafe { Node::<F, M>::new(machine, table, depth) };
+        let raw = node.load(node.index(va));
+        match F::walk(depth, raw) {
+            Walk::Table(next) => table = next,
+            Walk::Memory { base, offset } => {
+                let phys = PhysAddr::truncate(base.as_u64() | u64::from(va.0 & offset));
+                return Some(Translation { va, phys, raw, depth });
             }
-            Entry::Absent | Entry::Reserved => return None,
+            Walk::Fault => return None,
         }
     }
+    None
 }
 
 /// The entries that a walk for `va` reads, from the root on.

@@ -18,7 +18,7 @@
 
 use crate::addr::PhysAddr;
 use crate::attr::{Access, Attrs, Marks, MemoryType, Shareability};
-use crate::format::{EncodeError, Entry, Leaf, Owner, TableEntry};
+use crate::format::{EncodeError, Entry, Leaf, Owner, TableEntry, Walk};
 
 /// One bit or field position per attribute; sections and pages place them differently.
 struct Place {
@@ -96,14 +96,37 @@ pub(super) fn decode(depth: usize, raw: u32) -> Entry {
     if raw == 0 {
         return Entry::Absent;
     }
+    if let Some(table) = decode_table(depth, raw) {
+        return Entry::Table(table);
+    }
     match (depth, raw & 0b11) {
-        (PGD, PGD_TABLE) => decode_table(raw),
+        (PGD, PGD_TABLE) => Entry::Reserved,
         (PGD, _) if raw & PGD_SUPERSECTION != 0 => decode_supersection(raw),
         (PGD, _) => decode_section(raw),
         (PTE, PTE_LARGE) => decode_large(raw),
         (PTE, _) => decode_small(raw),
         _ => Entry::Reserved,
     }
+}
+
+/// See [`Format::walk`](crate::format::Format::walk).
+#[inline]
+pub(super) fn walk(depth: usize, raw: u32) -> Walk {
+    let place = if depth == PGD { &SECTION } else { &SMALL };
+    let memory = |base, mask: u32| Walk::Memory { base, offset: !mask };
+    match (depth, raw & 0b11) {
+        (_, 0) if raw & 1 << place.read_only == 0 => Walk::Fault,
+        (PGD, PGD_TABLE) => Walk::Table(PhysAddr::from_u32(raw & TABLE_BASE)),
+        (PGD, _) if raw & PGD_SUPERSECTION != 0 => memory(supersection_frame(raw), SUPERSECTION_BASE),
+        (PGD, _) => memory(PhysAddr::from_u32(raw & SECTION_BASE), SECTION_BASE),
+        (_, PTE_LARGE) => memory(PhysAddr::from_u32(raw & LARGE_BASE), LARGE_BASE),
+        _ => memory(PhysAddr::from_u32(raw & SMALL_BASE), SMALL_BASE),
+    }
+}
+
+fn supersection_frame(raw: u32) -> PhysAddr {
+    let high = (raw >> 20 & 0xf) | (raw >> PGD_DOMAIN & 0xf) << 4;
+    PhysAddr::truncate(u64::from(high) << 32 | u64::from(raw & SUPERSECTION_BASE))
 }
 
 /// See [`Format::frame_mask`](crate::format::Format::frame_mask).
@@ -123,21 +146,20 @@ fn encode_table(entry: TableEntry) -> Result<u32, EncodeError> {
     Ok(base | domain(entry.owner) << PGD_DOMAIN | pxn | PGD_TABLE)
 }
 
-fn decode_table(raw: u32) -> Entry {
+/// See [`Format::decode_table`](crate::format::Format::decode_table).
+#[inline]
+pub(super) fn decode_table(depth: usize, raw: u32) -> Option<TableEntry> {
+    if depth != PGD || raw & (PGD_TABLE_ZERO | 0b11) != PGD_TABLE {
+        return None;
+    }
     let owner = match raw >> PGD_DOMAIN & 0xf {
         0 => Owner::Swapper,
         1 => Owner::User,
         2 => Owner::Kernel,
-        _ => return Entry::Reserved,
+        _ => return None,
     };
-    if raw & PGD_TABLE_ZERO != 0 {
-        return Entry::Reserved;
-    }
-    Entry::Table(TableEntry {
-        table: PhysAddr::from_u32(raw & TABLE_BASE),
-        owner,
-        pxn: raw & PGD_TABLE_PXN != 0,
-    })
+    let table = PhysAddr::from_u32(raw & TABLE_BASE);
+    Some(TableEntry { table, owner, pxn: raw & PGD_TABLE_PXN != 0 })
 }
 
 fn encode_section(leaf: Leaf) -> Result<u32, EncodeError> {
@@ -176,9 +198,7 @@ fn decode_supersection(raw: u32) -> Entry {
     if attrs.user {
         return Entry::Reserved;
     }
-    let high = (raw >> 20 & 0xf) | (raw >> PGD_DOMAIN & 0xf) << 4;
-    let frame = PhysAddr::truncate(u64::from(high) << 32 | u64::from(raw & SUPERSECTION_BASE));
-    Entry::Leaf(Leaf { frame, attrs, run: true, pxn })
+    Entry::Leaf(Leaf { frame: supersection_frame(raw), attrs, run: true, pxn })
 }
 
 fn encode_section_attrs(leaf: Leaf) -> Result<u32, EncodeError> {

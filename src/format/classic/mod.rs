@@ -9,7 +9,7 @@ mod descriptor;
 pub mod fault;
 pub mod regs;
 
-use crate::format::{EncodeError, Entry, Fault, Format, Level, Runs};
+use crate::format::{EncodeError, Entry, Fault, Format, Level, Runs, TableEntry, Walk};
 
 /// The classic 2-level format.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,6 +49,16 @@ impl Format for Classic {
     #[inline]
     fn decode(depth: usize, raw: u32) -> Entry {
         descriptor::decode(depth, raw)
+    }
+
+    #[inline]
+    fn decode_table(depth: usize, raw: u32) -> Option<TableEntry> {
+        descriptor::decode_table(depth, raw)
+    }
+
+    #[inline]
+    fn walk(depth: usize, raw: u32) -> Walk {
+        descriptor::walk(depth, raw)
     }
 
     #[inline]

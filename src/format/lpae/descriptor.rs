@@ -11,7 +11,7 @@
 
 use crate::addr::PhysAddr;
 use crate::attr::{Access, Attrs, Marks, MemoryType, Shareability};
-use crate::format::{EncodeError, Entry, Leaf, Owner, TableEntry};
+use crate::format::{EncodeError, Entry, Leaf, Owner, TableEntry, Walk};
 
 const VALID: u64 = 1 << 0;
 /// Set in tables and pages, clear in blocks.
@@ -67,10 +67,25 @@ pub(super) fn decode(depth: usize, raw: u64) -> Entry {
     if raw == 0 {
         return Entry::Absent;
     }
-    if depth < PTE && raw & (VALID | NOT_BLOCK) == (VALID | NOT_BLOCK) {
-        return decode_table(raw);
+    match decode_table(depth, raw) {
+        Some(table) => Entry::Table(table),
+        None => decode_leaf(depth, raw),
     }
-    decode_leaf(depth, raw)
+}
+
+/// See [`Format::walk`](crate::format::Format::walk).
+#[inline]
+pub(super) fn walk(depth: usize, raw: u64) -> Walk {
+    let kind = raw & (VALID | NOT_BLOCK);
+    if depth < PTE && kind == VALID | NOT_BLOCK {
+        return Walk::Table(PhysAddr::truncate(raw & BASE));
+    }
+    let page = if depth == PTE { NOT_BLOCK } else { 0 };
+    if kind != VALID | page && (raw & NONE == 0 || kind != page) {
+        return Walk::Fault;
+    }
+    let base = leaf_base(depth);
+    Walk::Memory { base: PhysAddr::truncate(raw & base), offset: !(base as u32) }
 }
 
 /// See [`Format::frame_mask`](crate::format::Format::frame_mask).
@@ -92,19 +107,21 @@ fn encode_table(entry: TableEntry) -> Result<u64, EncodeError> {
     Ok(entry.table.as_u64() | owner | pxn | NOT_BLOCK | VALID)
 }
 
-fn decode_table(raw: u64) -> Entry {
+/// See [`Format::decode_table`](crate::format::Format::decode_table).
+#[inline]
+pub(super) fn decode_table(depth: usize, raw: u64) -> Option<TableEntry> {
+    let fixed = !(BASE | TABLE_SWAPPER | TABLE_KERNEL | TABLE_PXN);
+    if depth == PTE || raw & fixed != NOT_BLOCK | VALID {
+        return None;
+    }
     let owner = match raw & (TABLE_SWAPPER | TABLE_KERNEL) {
         0 => Owner::User,
         TABLE_SWAPPER => Owner::Swapper,
         TABLE_KERNEL => Owner::Kernel,
-        _ => return Entry::Reserved,
+        _ => return None,
     };
-    let known = BASE | TABLE_SWAPPER | TABLE_KERNEL | TABLE_PXN | NOT_BLOCK | VALID;
-    if raw & !known != 0 {
-        return Entry::Reserved;
-    }
     let table = PhysAddr::truncate(raw & BASE);
-    Entry::Table(TableEntry { table, owner, pxn: raw & TABLE_PXN != 0 })
+    Some(TableEntry { table, owner, pxn: raw & TABLE_PXN != 0 })
 }
 
 fn encode_leaf(depth: usize, leaf: Leaf) -> Result<u64, EncodeError> {

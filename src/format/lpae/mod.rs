@@ -10,7 +10,7 @@ mod descriptor;
 pub mod fault;
 pub mod regs;
 
-use crate::format::{EncodeError, Entry, Fault, Format, Level, Runs};
+use crate::format::{EncodeError, Entry, Fault, Format, Level, Runs, TableEntry, Walk};
 
 /// The LPAE 3-level format.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,6 +39,16 @@ impl Format for Lpae {
     #[inline]
     fn decode(depth: usize, raw: u64) -> Entry {
         descriptor::decode(depth, raw)
+    }
+
+    #[inline]
+    fn decode_table(depth: usize, raw: u64) -> Option<TableEntry> {
+        descriptor::decode_table(depth, raw)
+    }
+
+    #[inline]
+    fn walk(depth: usize, raw: u64) -> Walk {
+        descriptor::walk(depth, raw)
     }
 
     #[inline]
