@@ -274,7 +274,7 @@ pub enum Walk {
 }
 
 /// A page-table format.
-pub trait Format: Copy + fmt::Debug + Send + Sync + 'static {
+pub trait Format: Copy + Eq + fmt::Debug + Send + Sync + 'static {
     /// What the format is called in output: `classic` or `lpae`.
     const NAME: &'static str;
     /// The levels, root first: two or three.

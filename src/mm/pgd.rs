@@ -146,10 +146,9 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
                 let all = 0..child.level().entries();
                 child.zero(all.clone());
                 let span = self.root.span(VirtAddr(0), index);
-                if let (Entry::Table(entry), Some(kernel)) = (
-                    self.swapper.root.entry(index),
-                    span.intersection(self.layout().kernel()),
-                ) {
+                if let (Entry::Table(entry), Some(kernel)) =
+                    (self.swapper.root.entry(index), span.intersection(self.layout().kernel()))
+                {
                     child.copy_from(&self.swapper.root.child(entry), child.indices(kernel));
                 }
                 let (from, bytes) = child.bytes(all);

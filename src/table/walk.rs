@@ -11,25 +11,15 @@ use crate::format::{Entry, Format, Leaf, Level, RUN, Runs, Walk};
 /// What an address translates to: the descriptor of the leaf that maps it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Translation<F: Format> {
+    /// The physical address.
+    pub phys: PhysAddr,
+    /// The leaf's depth.
+    pub depth: usize,
     va: VirtAddr,
-    phys: PhysAddr,
     raw: F::Raw,
-    depth: usize,
 }
 
 impl<F: Format> Translation<F> {
-    /// The physical address.
-    #[inline]
-    pub fn phys(&self) -> PhysAddr {
-        self.phys
-    }
-
-    /// The leaf's depth.
-    #[inline]
-    pub fn depth(&self) -> usize {
-        self.depth
-    }
-
     /// The leaf, decoded; `None` for one that this crate never writes ([`Entry::Reserved`]).
     pub fn leaf(&self) -> Option<Leaf> {
         match F::decode(self.depth, self.raw) {
@@ -105,7 +95,7 @@ pub fn translate<F: Format, M: TableMemory>(
             Walk::Table(next) => table = next,
             Walk::Memory { base, offset } => {
                 let phys = PhysAddr::truncate(base.as_u64() | u64::from(va.0 & offset));
-                return Some(Translation { va, phys, raw, depth });
+                return Some(Translation { phys, depth, va, raw });
             }
             Walk::Fault => return None,
         }

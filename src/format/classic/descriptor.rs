@@ -117,7 +117,9 @@ pub(super) fn walk(depth: usize, raw: u32) -> Walk {
     match (depth, raw & 0b11) {
         (_, 0) if raw & 1 << place.read_only == 0 => Walk::Fault,
         (PGD, PGD_TABLE) => Walk::Table(PhysAddr::from_u32(raw & TABLE_BASE)),
-        (PGD, _) if raw & PGD_SUPERSECTION != 0 => memory(supersection_frame(raw), SUPERSECTION_BASE),
+        (PGD, _) if raw & PGD_SUPERSECTION != 0 => {
+            memory(supersection_frame(raw), SUPERSECTION_BASE)
+        }
         (PGD, _) => memory(PhysAddr::from_u32(raw & SECTION_BASE), SECTION_BASE),
         (_, PTE_LARGE) => memory(PhysAddr::from_u32(raw & LARGE_BASE), LARGE_BASE),
         _ => memory(PhysAddr::from_u32(raw & SMALL_BASE), SMALL_BASE),
