@@ -1,0 +1,437 @@
+//! The trace automaton: what the order of operations guarantees, whatever chance made of it.
+//!
+//! Every descriptor has a stage of publication; every change of a live translation leaves a debt, which
+//! barriers and invalidations carry from stage to stage. What is left when an operation ends, or when a table
+//! is linked or freed, is a broken rule. The rules are those of DDI 0406C A3.8.3, B3.10.1, and B3.10.2.
+
+use super::leaf::{Inherit, Word, last};
+use super::state::State;
+use super::tables::Place;
+use super::tlb::Forget;
+use super::violation::Violation;
+use super::walk::decode;
+
+/// How far a descriptor's last store has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Published {
+    Never,
+    Stored,
+    Cleaned,
+    Done,
+}
+
+/// How far the invalidation of what changed has come.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Stage {
+    /// Stored; walkers may read the old descriptor.
+    Stored,
+    /// Every walker reads the new one; TLBs may hold the old.
+    Visible,
+    /// An invalidation that covers it was issued to every CPU.
+    Invalidated,
+    /// A DSB completed that.
+    Complete,
+}
+
+impl Stage {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Stored => "stored",
+            Self::Visible => "visible",
+            Self::Invalidated => "invalidated, not complete",
+            Self::Complete => "complete",
+        }
+    }
+}
+
+/// A translation, or a pointer to a table, that was taken away.
+#[derive(Clone, Copy, Debug)]
+struct Debt {
+    tree: usize,
+    first: u32,
+    last: u32,
+    word: usize,
+    /// The only address space that may remember it.
+    asid: Option<u8>,
+    global: bool,
+    /// The table that the descriptor pointed to, or a table below that.
+    table: Option<u64>,
+    executable: bool,
+    predicted: bool,
+    stage: Stage,
+    by: usize,
+}
+
+impl Debt {
+    fn is_covered_by(&self, what: Forget) -> bool {
+        let holds = |va: u32| self.table.is_none() && self.first <= va && va <= self.last;
+        match what {
+            Forget::All => true,
+            Forget::Space(asid) => !self.global && self.asid == Some(asid),
+            Forget::PageOfAll(va) => holds(va),
+            Forget::Page(va, asid) => holds(va) && (self.global || self.asid == Some(asid)),
+        }
+    }
+}
+
+/// The automaton's state.
+pub struct Rules {
+    words: Vec<Published>,
+    /// Words on their way, and who stored them.
+    open: Vec<(usize, usize)>,
+    debts: Vec<Debt>,
+    /// CPUs whose last barrier no ISB has followed.
+    isb_owed: Vec<bool>,
+    /// In the current operation: invalidations, and changes that called for one.
+    invalidations: usize,
+    changes: usize,
+    inserts_only: bool,
+}
+
+impl Rules {
+    pub fn new(words: usize, cpus: usize) -> Self {
+        Self {
+            words: vec![Published::Never; words],
+            open: Vec::new(),
+            debts: Vec::new(),
+            isb_owed: vec![false; cpus],
+            invalidations: 0,
+            changes: 0,
+            inserts_only: false,
+        }
+    }
+
+    /// An operation begins. `inserts_only` says that it has nothing to invalidate.
+    pub fn begin(&mut self, inserts_only: bool) {
+        self.invalidations = 0;
+        self.changes = 0;
+        self.inserts_only = inserts_only;
+    }
+}
+
+impl State {
+    /// A store of `new` over `old`.
+    pub fn rule_store(&mut self, word: usize, old: u64, new: u64) {
+        let table = self.tables.of_word(word);
+        let at = self.memory.phys(word);
+        if !self.tables.get(table).allocated {
+            return self.report(Violation::StoredOutside { at });
+        }
+        let Some((place, va, shift)) = self.tables.span(table, word) else {
+            return self.rule_open(table, word);
+        };
+        if old == new {
+            return;
+        }
+        let depth = self.tables.get(table).depth;
+        let regs = self.reading();
+        let read = |raw| decode(&regs, depth, raw, va, Inherit::default());
+        let (was, now) = (read(old), read(new));
+        // One invalid word is as good as another.
+        if was == Word::Invalid && now == Word::Invalid {
+            return;
+        }
+        let live = self.tables.is_live(place);
+        if live && matches!(self.rules.words[word], Published::Stored | Published::Cleaned) {
+            self.report(Violation::StoredTwice { va });
+        }
+        self.rule_open(table, word);
+        let last = last(va, shift);
+        if live && was != Word::Invalid {
+            self.rules.changes += 1;
+            let replaces = match (was, now) {
+                (Word::Leaf(was), Word::Leaf(now)) => now.may_replace(&was),
+                (Word::Table(was, _), Word::Table(now, _)) => was == now,
+                (_, now) => now == Word::Invalid,
+            };
+            if !replaces {
+                self.report(Violation::NoBreakBeforeMake { va });
+            }
+        }
+        if live && was == Word::Invalid {
+            let owed = |debt: &Debt| {
+                debt.stage < Stage::Complete
+                    && debt.tree == place.tree
+                    && debt.first <= last
+                    && va <= debt.last
+            };
+            if self.rules.debts.iter().any(owed) {
+                self.report(Violation::NoBreakBeforeMake { va });
+            }
+        }
+        if let (true, Word::Leaf(leaf)) = (live, was) {
+            self.rules.debts.push(Debt {
+                tree: place.tree,
+                first: va,
+                last,
+                word,
+                asid: self.tables.trees[place.tree].asid,
+                global: leaf.global,
+                table: None,
+                executable: leaf.kernel.execute || leaf.user.execute,
+                predicted: false,
+                stage: Stage::Stored,
+                by: self.cpu,
+            });
+        }
+        match (was, now) {
+            (Word::Table(was, _), Word::Table(now, _)) if was == now => {}
+            (was, now) => {
+                if let Word::Table(next, _) = was {
+                    self.unlink(next, place, (va, last), word, live.then_some(Stage::Stored));
+                }
+                if let Word::Table(next, _) = now {
+                    self.link(next, Place { tree: place.tree, va }, depth + 1);
+                }
+            }
+        }
+    }
+
+    /// The word's last store is on its way.
+    fn rule_open(&mut self, table: usize, word: usize) {
+        let stage = &mut self.rules.words[word];
+        if matches!(stage, Published::Never | Published::Done) {
+            self.rules.open.push((word, self.cpu));
+        }
+        if *stage == Published::Done {
+            self.tables.get_mut(table).unpublished += 1;
+        }
+        *stage = Published::Stored;
+    }
+
+    /// A linked table's entry now points to `next`.
+    pub fn link(&mut self, next: u64, place: Place, depth: usize) {
+        let va = place.va;
+        let Some(table) = self.tables.at(next).filter(|it| self.tables.get(*it).allocated) else {
+            return self.report(Violation::LinkedWrong { va, table: next });
+        };
+        let it = self.tables.get_mut(table);
+        it.links += 1;
+        match it.place {
+            None => it.place = Some(place),
+            Some(old) => {
+                if old.va != va || it.depth != depth {
+                    self.report(Violation::LinkedWrong { va, table: next });
+                }
+                return;
+            }
+        }
+        if it.depth != depth {
+            return self.report(Violation::LinkedWrong { va, table: next });
+        }
+        if it.unpublished != 0 && self.tables.is_live(place) {
+            self.report(Violation::LinkedUnpublished { va, table: next });
+        }
+        for (below, va) in self.children(table) {
+            self.link(below, Place { va, ..place }, depth + 1);
+        }
+    }
+
+    /// An entry of a linked table no longer points to `next`. `stage` is how far the change has come, `None`
+    /// if no CPU can know it.
+    fn unlink(
+        &mut self,
+        next: u64,
+        place: Place,
+        (first, last): (u32, u32),
+        word: usize,
+        stage: Option<Stage>,
+    ) {
+        let Some(table) = self.tables.at(next) else { return };
+        let below = self.children(table);
+        let it = self.tables.get_mut(table);
+        it.links = it.links.saturating_sub(1);
+        if it.links != 0 {
+            return;
+        }
+        it.place = None;
+        let words = it.words.clone();
+        // The table's own debt stands for what was owed in it.
+        let mut executable = self.has_executable(table, first);
+        self.rules.debts.retain(|debt| {
+            let mine = debt.table.is_none() && words.contains(&debt.word);
+            executable |= mine && debt.executable;
+            !mine
+        });
+        if let Some(stage) = stage {
+            self.rules.debts.push(Debt {
+                tree: place.tree,
+                first,
+                last,
+                word,
+                asid: self.tables.trees[place.tree].asid,
+                global: false,
+                table: Some(next),
+                executable,
+                predicted: false,
+                stage,
+                by: self.cpu,
+            });
+        }
+        for (next, _) in below {
+            self.unlink(next, place, (first, last), word, stage);
+        }
+    }
+
+    /// The tables that a table's entries point to, and from which address on.
+    fn children(&self, table: usize) -> Vec<(u64, u32)> {
+        let regs = self.reading();
+        let it = self.tables.get(table);
+        let shift = self.tables.shift(it.depth);
+        let va = it.place.map_or(0, |place| place.va);
+        let found = it.words.clone().enumerate().filter(|(_, word)| self.memory.is_written(*word));
+        found
+            .filter_map(|(index, word)| {
+                let raw = self.memory.newest(word);
+                match decode(&regs, it.depth, raw, 0, Inherit::default()) {
+                    Word::Table(next, _) => Some((next, va | (index as u32) << shift)),
+                    _ => None,
+                }
+            })
+            .collect()
+    }
+
+    /// Whether code may be fetched through a table's own leaves.
+    fn has_executable(&self, table: usize, va: u32) -> bool {
+        let regs = self.reading();
+        let it = self.tables.get(table);
+        it.words.clone().any(|word| {
+            let raw = self.memory.newest(word);
+            match decode(&regs, it.depth, raw, va, Inherit::default()) {
+                Word::Leaf(leaf) => leaf.kernel.execute || leaf.user.execute,
+                _ => false,
+            }
+        })
+    }
+
+    /// A tree goes: nobody walks it any more, which its owner vouches for, and its tables will be freed.
+    pub fn retire(&mut self, root: u64) {
+        let Some(tree) = self.tables.tree(root) else { return };
+        let live = self.tables.trees[tree].is_live();
+        let stage = live.then_some(Stage::Visible);
+        let Some(table) = self.tables.at(root) else { return };
+        let word = self.tables.get(table).words.start;
+        self.unlink(root, Place { tree, va: 0 }, (0, u32::MAX), word, stage);
+        self.rules.changes += usize::from(live);
+        self.tables.trees[tree].root = u64::MAX;
+    }
+
+    /// DCCMVAU of the words of whole lines.
+    pub fn rule_clean(&mut self, words: std::ops::Range<usize>) {
+        for stage in &mut self.rules.words[words] {
+            if *stage == Published::Stored {
+                *stage = Published::Cleaned;
+            }
+        }
+    }
+
+    /// DSB; `full` if it waits for maintenance too.
+    pub fn rule_dsb(&mut self, full: bool) {
+        let (cpu, coherent) = (self.cpu, self.setup.coherent);
+        let (rules, tables) = (&mut self.rules, &mut self.tables);
+        rules.open.retain(|&(word, by)| {
+            let done = by == cpu && (coherent || rules.words[word] == Published::Cleaned);
+            if done {
+                rules.words[word] = Published::Done;
+                let table = tables.of_word(word);
+                let it = tables.get_mut(table);
+                it.unpublished -= 1;
+                rules.isb_owed[cpu] |= it.place.is_some();
+            }
+            !done
+        });
+        for debt in rules.debts.iter_mut().filter(|debt| debt.by == cpu) {
+            let published = rules.words[debt.word] == Published::Done;
+            match debt.stage {
+                Stage::Stored if published => debt.stage = Stage::Visible,
+                Stage::Invalidated if full && (debt.predicted || !debt.executable) => {
+                    debt.stage = Stage::Complete;
+                    rules.isb_owed[cpu] = true;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// TLBI to the CPUs in `mask`.
+    pub fn rule_tlbi(&mut self, what: Forget, mask: u32) {
+        self.rules.invalidations += 1;
+        if mask != self.everyone() {
+            return;
+        }
+        for debt in &mut self.rules.debts {
+            if debt.stage == Stage::Visible && debt.is_covered_by(what) {
+                debt.stage = Stage::Invalidated;
+                debt.by = self.cpu;
+            }
+        }
+    }
+
+    /// BPIALL to the CPUs in `mask`.
+    pub fn rule_bpiall(&mut self, mask: u32) {
+        if mask == self.everyone() {
+            for debt in &mut self.rules.debts {
+                debt.predicted |= debt.stage >= Stage::Visible;
+            }
+        }
+    }
+
+    /// ISB.
+    pub fn rule_isb(&mut self) {
+        let cpu = self.cpu;
+        self.rules.isb_owed[cpu] = false;
+        self.rules.debts.retain(|debt| debt.stage != Stage::Complete || debt.by != cpu);
+    }
+
+    /// A table's memory goes back.
+    pub fn rule_free(&mut self, table: usize) {
+        let it = self.tables.get(table);
+        let (pa, words, linked) = (it.pa, it.words.clone(), it.place.is_some());
+        if linked {
+            self.report(Violation::FreedLinked { table: pa });
+        }
+        let early = self
+            .rules
+            .debts
+            .iter()
+            .find(|debt| debt.table == Some(pa) && debt.stage < Stage::Complete);
+        if let Some(stage) = early.map(|debt| debt.stage.name()) {
+            self.report(Violation::FreedBeforeFlush { table: pa, stage });
+        }
+        self.rules.debts.retain(|debt| debt.table != Some(pa));
+        self.rules.open.retain(|(word, _)| !words.contains(word));
+        self.rules.words[words].fill(Published::Never);
+    }
+
+    /// An operation ends. `paid` says that nothing is put off.
+    pub fn rule_end(&mut self, paid: bool) {
+        if self.rules.inserts_only && self.rules.invalidations != 0 && self.rules.changes == 0 {
+            self.report(Violation::NeedlessInvalidation);
+        }
+        if !paid {
+            return;
+        }
+        for (word, _) in self.rules.open.clone() {
+            let table = self.tables.of_word(word);
+            let Some((_, va, _)) = self.tables.span(table, word) else { continue };
+            let cleaned = self.setup.coherent || self.rules.words[word] == Published::Cleaned;
+            self.report(if cleaned {
+                Violation::NoBarrier { va }
+            } else {
+                Violation::NotCleaned { va }
+            });
+        }
+        for debt in std::mem::take(&mut self.rules.debts) {
+            let va = debt.first;
+            if debt.stage == Stage::Invalidated && debt.executable && !debt.predicted {
+                self.report(Violation::NoBranchInvalidation { va });
+            } else if debt.stage < Stage::Complete {
+                self.report(Violation::NotInvalidated { va, stage: debt.stage.name() });
+            }
+        }
+        if self.rules.isb_owed.iter().any(|owed| *owed) {
+            self.rules.isb_owed.fill(false);
+            self.report(Violation::NoIsb);
+        }
+    }
+}
