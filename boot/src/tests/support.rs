@@ -7,14 +7,13 @@ use core::panic::Location;
 use armv7a_mm::addr::{PhysAddr, VirtAddr, VirtRange};
 use armv7a_mm::armv7::{cache, cp15, mmu};
 use armv7a_mm::attr::{Access, Asid, Attrs};
-use armv7a_mm::format::{Active, Format, RUN};
+use armv7a_mm::format::{Active, Format};
 use armv7a_mm::mm::Swapper;
 use armv7a_mm::table::edit::LeafSizes;
 use armv7a_mm::table::error::EditError;
 use armv7a_mm::table::flush::Flush;
 use armv7a_mm::table::heap::TableCounts;
 use armv7a_mm::table::mem::Maintenance;
-use armv7a_mm::table::walk::Translation;
 
 use super::world;
 use crate::kernel::{Pgd, kernel};
@@ -276,63 +275,6 @@ fn settle() {
 
 /// Depth of the last tables, whose leaves are pages.
 pub const PTE: usize = Active::LEVELS.len() - 1;
-
-/// A kind of leaf: one of a level's, or a run of sixteen.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Kind {
-    /// Its depth.
-    pub depth: usize,
-    /// Whether it is a run.
-    pub run: bool,
-}
-
-impl Kind {
-    /// The format's kinds that fit in RAM, the smallest first: all but the 1 GiB block.
-    pub fn all() -> impl Iterator<Item = Self> {
-        let levels = Active::LEVELS.iter().enumerate().rev();
-        levels.filter(|(_, level)| level.shift < 30).flat_map(|(depth, level)| {
-            let run = level.runs.map(|_| Self { depth, run: true });
-            [Some(Self { depth, run: false }), run].into_iter().flatten()
-        })
-    }
-
-    /// What maps an address.
-    pub fn of(found: &Translation) -> Self {
-        Self { depth: found.depth, run: found.leaf.run }
-    }
-
-    /// log2 of its size.
-    pub fn shift(self) -> u32 {
-        Active::LEVELS[self.depth].shift + if self.run { RUN.trailing_zeros() } else { 0 }
-    }
-
-    /// Its size.
-    pub fn bytes(self) -> u64 {
-        1 << self.shift()
-    }
-
-    /// What has a map of this size and alignment use this kind.
-    pub fn sizes(self) -> LeafSizes {
-        match self {
-            Self { run: true, .. } => LeafSizes::LARGEST,
-            Self { depth: PTE, .. } => LeafSizes::PAGES,
-            _ => LeafSizes::BLOCKS,
-        }
-    }
-
-    /// Room for one at [`HERE`].
-    pub fn range(self) -> VirtRange {
-        VirtRange::aligned(HERE, self.shift())
-    }
-}
-
-/// In the user half, aligned to any kind of leaf but the 1 GiB block.
-pub const HERE: VirtAddr = VirtAddr(0x1000_0000);
-
-/// `range` from byte `offset` on, `bytes` long.
-pub fn part(range: VirtRange, offset: u32, bytes: u64) -> VirtRange {
-    VirtRange::new(VirtAddr(range.start().0 + offset), bytes).expect("it lies in the range")
-}
 
 /// Numbers in no order that anybody would choose: xorshift, always the same ones.
 pub struct Random(u32);

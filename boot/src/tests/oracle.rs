@@ -1,0 +1,219 @@
+//! Three answers to one question: what the hardware says (ATS1C**, PAR), what the tables say by the library's
+//! own walk, and what [`inspect`](armv7a_mm::table::inspect) makes of the live registers and memory.
+
+use armv7a_mm::addr::{PhysAddr, VirtAddr};
+use armv7a_mm::armv7::cp15::ID_MMFR0;
+use armv7a_mm::armv7::mmu::{self, Query, WalkState};
+use armv7a_mm::attr::{Access, Attrs, MemoryType, Shareability};
+use armv7a_mm::format::control::{Answer, Registers};
+use armv7a_mm::format::{self, Active, Entry, FaultKind};
+use armv7a_mm::table::inspect::{
+    Allocate, Cacheability, Inspector, Intent, Leaf, Memory, Regs, Request, Rights,
+};
+use armv7a_mm::table::node::Node;
+use armv7a_mm::table::walk;
+
+use super::support;
+use crate::kernel::kernel;
+use crate::memory::{Machine, machine};
+
+/// What an access comes to: where it goes, or the fault and the depth that it names.
+type Outcome = Result<PhysAddr, (FaultKind, Option<usize>)>;
+
+/// What the tables map an address to.
+#[derive(Clone, Copy, Debug)]
+pub struct Found {
+    phys: PhysAddr,
+    depth: usize,
+    leaf: format::Leaf,
+}
+
+/// Who did not agree with the tables, and what both said.
+#[derive(Debug)]
+#[expect(dead_code, reason = "to be printed")]
+pub enum Disagreement {
+    /// The hardware, on an access.
+    Hardware { va: VirtAddr, query: Query, says: Outcome, tables: Outcome },
+    /// The hardware, on memory type or shareability.
+    Attributes { va: VirtAddr, says: Answer, tables: Attrs },
+    /// The inspector, on an access.
+    Inspector { va: VirtAddr, request: Request, says: Outcome, tables: Outcome },
+    /// The inspector, on what a leaf means.
+    Leaf { va: VirtAddr, says: Leaf, tables: Found },
+}
+
+/// The live tables, to ask about.
+pub struct Oracle<R> {
+    root: Node<'static, Active, Machine>,
+    inspector: Inspector<R>,
+}
+
+/// The tables that this CPU walks now.
+pub fn live() -> Oracle<impl Fn(PhysAddr) -> Option<u32>> {
+    let state = WalkState::read();
+    let regs = Regs {
+        sctlr: state.sctlr,
+        ttbcr: state.ttbcr,
+        ttbr0: state.ttbr0,
+        ttbr1: state.ttbr1,
+        dacr: state.dacr,
+        mair0: state.remap[0],
+        mair1: state.remap[1],
+        id_mmfr0: ID_MMFR0::read(),
+    };
+    let read = |at: PhysAddr| {
+        let linear = kernel().linear;
+        let there = linear.base <= at.as_u64() && at.as_u64() + 4 <= linear.end();
+        // SAFETY: the linear map has all of `linear`.
+        there.then(|| unsafe { (support::alias(at).0 as *const u32).read_volatile() })
+    };
+    // SAFETY: the live root stays while it is live, and no test keeps an oracle beyond that.
+    let root = unsafe { Node::new(machine(), mmu::root(), 0) };
+    Oracle { root, inspector: Inspector::new(regs, read) }
+}
+
+impl<R: Fn(PhysAddr) -> Option<u32>> Oracle<R> {
+    /// The root of the tables.
+    pub fn root(&self) -> Node<'static, Active, Machine> {
+        self.root
+    }
+
+    /// Asks all three about `va`, for every kind of access.
+    ///
+    /// # Errors
+    /// The first [`Disagreement`].
+    pub fn agree(&self, va: VirtAddr) -> Result<(), Disagreement> {
+        let found = walk::translate(&self.root, va).map(|found| {
+            let leaf = found.leaf().expect("the library writes no other");
+            Found { phys: found.phys, depth: found.depth, leaf }
+        });
+        for query in Query::ALL {
+            let tables = self.outcome(va, found.as_ref(), query);
+            let answer = mmu::ask(va, query);
+            let says = answer.map(|answer| answer.address(va)).map_err(|f| (f.kind, f.depth));
+            if says != tables {
+                return Err(Disagreement::Hardware { va, query, says, tables });
+            }
+            let tables = found.map(|found| found.leaf.attrs);
+            if let (Ok(says), Some(tables)) = (answer, tables)
+                && !is_alike(&says, tables)
+            {
+                return Err(Disagreement::Attributes { va, says, tables });
+            }
+        }
+        self.inspect(va, found.as_ref())
+    }
+
+    fn inspect(&self, va: VirtAddr, found: Option<&Found>) -> Result<(), Disagreement> {
+        for query in Query::ALL {
+            let request = request(query);
+            let tables = self.outcome(va, found, query);
+            let says = self.inspector.translate(va, request);
+            let says = says.map(|found| found.pa).map_err(|f| (f.kind, Some(f.depth)));
+            if says != tables {
+                return Err(Disagreement::Inspector { va, request, says, tables });
+            }
+        }
+        let accessible = found.filter(|found| found.leaf.attrs.access != Access::None);
+        match (self.inspector.walk(va), accessible) {
+            (Ok(says), Some(tables)) if !self.means(va, &says, tables) => {
+                Err(Disagreement::Leaf { va, says, tables: *tables })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What the tables say that an access comes to.
+    fn outcome(&self, va: VirtAddr, found: Option<&Found>, query: Query) -> Outcome {
+        let Some(found) = found else {
+            return Err((
+                FaultKind::Translation,
+                walk::trace(&self.root, va).count().checked_sub(1),
+            ));
+        };
+        let attrs = found.leaf.attrs;
+        let user = matches!(query, Query::UserRead | Query::UserWrite);
+        let write = matches!(query, Query::KernelWrite | Query::UserWrite);
+        let kind = if attrs.access == Access::None {
+            FaultKind::Translation
+        } else if !attrs.young {
+            FaultKind::AccessFlag
+        } else if user && !attrs.user || write && attrs.access != Access::ReadWrite {
+            FaultKind::Permission
+        } else {
+            return Ok(found.phys);
+        };
+        Err((kind, Some(found.depth)))
+    }
+
+    /// Whether the inspector's leaf means what the tables' does, execution by the kernel included.
+    fn means(&self, va: VirtAddr, says: &Leaf, tables: &Found) -> bool {
+        let attrs = tables.leaf.attrs;
+        let pxn = walk::trace(&self.root, va).any(|step| match step.entry {
+            Entry::Table(table) => table.pxn,
+            Entry::Leaf(leaf) => leaf.pxn,
+            _ => false,
+        });
+        let data = match attrs.access {
+            Access::None => Rights::empty(),
+            Access::Read | Access::ReadExecute => Rights::READ,
+            Access::ReadWrite => Rights::READ | Rights::WRITE,
+        };
+        let all = match attrs.access {
+            Access::ReadExecute => data | Rights::EXECUTE,
+            _ => data,
+        };
+        says.kernel == if pxn { data } else { all }
+            && says.user == if attrs.user { all } else { Rights::empty() }
+            && says.memory == memory(attrs.memory)
+            && says.share == shareability(attrs)
+            && (says.global, says.young) == (attrs.global, attrs.young)
+            && says.contiguous == (Active::LPAE && tables.leaf.run)
+            && says.kind.depth() == Some(tables.depth)
+            && says.locate(va) == Some(tables.phys)
+    }
+}
+
+fn request(query: Query) -> Request {
+    match query {
+        Query::KernelRead => Request::kernel(Intent::Read),
+        Query::KernelWrite => Request::kernel(Intent::Write),
+        Query::UserRead => Request::user(Intent::Read),
+        Query::UserWrite => Request::user(Intent::Write),
+    }
+}
+
+/// Whether PAR names the memory that `attrs` ask for. In the classic format there is nothing to compare:
+/// QEMU leaves its attribute fields zero. Under LPAE it hands out the descriptor's SH where the manual has what
+/// the memory type makes of it.
+fn is_alike(says: &Answer, attrs: Attrs) -> bool {
+    let index = u32::from(attrs.memory.index());
+    let [low, high] = Active::REMAP;
+    let mair = if index < 4 { low >> (8 * index) } else { high >> (8 * (index - 4)) };
+    let shares = [attrs.share, shareability(attrs)];
+    !Active::LPAE || says.memory == mair as u8 && shares.contains(&says.share)
+}
+
+/// What no cache holds is outer shareable whatever the descriptor says: device memory everywhere, normal memory
+/// under LPAE (DDI 0406C B3.8.4).
+fn shareability(attrs: Attrs) -> Shareability {
+    match attrs.memory {
+        MemoryType::StronglyOrdered | MemoryType::Device => Shareability::Outer,
+        MemoryType::NonCacheable if Active::LPAE => Shareability::Outer,
+        _ => attrs.share,
+    }
+}
+
+/// A memory type in the inspector's words.
+fn memory(memory: MemoryType) -> Memory {
+    let hints = |write| Allocate { read: true, write, transient: false };
+    let cache = match memory {
+        MemoryType::StronglyOrdered => return Memory::StronglyOrdered,
+        MemoryType::Device => return Memory::Device,
+        MemoryType::NonCacheable => Cacheability::NonCacheable,
+        MemoryType::WriteThrough => Cacheability::WriteThrough(hints(false)),
+        MemoryType::WriteBack => Cacheability::WriteBack(hints(false)),
+        MemoryType::WriteBackWriteAllocate => Cacheability::WriteBack(hints(true)),
+    };
+    Memory::Normal { inner: cache, outer: cache }
+}
