@@ -22,5 +22,12 @@ fn run(kernel: &'static Kernel) -> ! {
         tests::HEAP,
         tests::OFFLINE,
         tests::THREAD,
+        tests::DATA,
+        tests::DESCRIPTORS,
+        tests::HARDWARE,
+        tests::PERMISSIONS,
+        tests::DEVICES,
+        tests::REMOVAL,
+        tests::YOUNG,
     ])
 }

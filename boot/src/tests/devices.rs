@@ -1,0 +1,103 @@
+//! Device memory: peripherals answer through it, by name, and nothing of it runs.
+
+use armv7a_mm::addr::{PhysAddr, VirtAddr, VirtRange};
+use armv7a_mm::attr::{Access, Attrs, MemoryType};
+use armv7a_mm::format::FaultKind;
+use armv7a_mm::table::edit::LeafSizes;
+
+use super::kinds::HERE;
+use super::support::Space;
+use crate::faults::Vector;
+use crate::harness::Test;
+use crate::kernel::{DEVICES, Pgd, kernel};
+use crate::{check, check_eq, probe, skip};
+
+/// The tests.
+pub const TESTS: &[Test] = &[
+    Test { name: "devices::the-uart-identifies-itself", run: uart },
+    Test { name: "devices::the-interrupt-controller-identifies-itself", run: interrupt_controller },
+    Test { name: "devices::a-register-keeps-what-is-written", run: register },
+    Test { name: "devices::user-space-may-have-one", run: user },
+    Test { name: "devices::none-is-executed-or-a-user's", run: closed },
+];
+
+/// Where the fixmap has the devices.
+const UART: VirtAddr = DEVICES[0].2;
+const GIC: VirtAddr = DEVICES[1].2;
+
+/// The last four identification registers of every PrimeCell (PL011: DDI 0183 3.3.18).
+const PRIMECELL: [u32; 4] = [0x0D, 0xF0, 0x05, 0xB1];
+
+/// The four registers from `offset` on, which hold a byte each.
+fn bytes(device: VirtAddr, offset: u32) -> [Option<u32>; 4] {
+    [0, 4, 8, 12].map(|i| probe::read(VirtAddr(device.0 + offset + i)).ok().map(|word| word & 0xFF))
+}
+
+fn uart() {
+    check_eq!(bytes(UART, 0xFF0), PRIMECELL.map(Some));
+    // Part 0x011 of designer 0x41, Arm; the revision is in the high nibble of the third.
+    let [part, designer, revision, _] = bytes(UART, 0xFE0);
+    check_eq!((part, designer), (Some(0x11), Some(0x10)));
+    check_eq!(revision.map(|byte| byte & 0xF), Some(4));
+}
+
+fn interrupt_controller() {
+    let found = bytes(GIC, 0xFF0);
+    if found == [Some(0); 4] {
+        skip!("a GICv3, which identifies itself beyond its first page");
+    }
+    check_eq!(found, PRIMECELL.map(Some));
+    // GICD_TYPER: how many interrupts, in 32s, and how many CPUs. GICD_PIDR2: the architecture.
+    let typer = probe::read(VirtAddr(GIC.0 + 4)).unwrap_or(0);
+    check!((typer & 0x1F) + 1 > 1, "{typer:#x}");
+    let architecture = bytes(GIC, 0xFE0)[2].map(|byte| byte >> 4);
+    check!(matches!(architecture, Some(1 | 2)), "{architecture:?}");
+}
+
+/// UARTIBRD, the baud rate's divisor: no baud rate matters here.
+const IBRD: u32 = 0x24;
+
+fn register() {
+    let at = VirtAddr(UART.0 + IBRD);
+    let Ok(before) = probe::read(at) else { return check!(false, "it cannot be read") };
+    for value in [0x1234, 0xFEDC] {
+        // SAFETY: nobody uses the UART.
+        check_eq!(unsafe { probe::write(at, value) }, Ok(()));
+        check_eq!(probe::read(at), Ok(value));
+    }
+    // SAFETY: as above.
+    check_eq!(unsafe { probe::write(at, before) }, Ok(()));
+}
+
+fn user() {
+    let (_, phys, _) = DEVICES[0];
+    for memory in [MemoryType::Device, MemoryType::StronglyOrdered] {
+        let mut space = Space::new();
+        let attrs = Attrs::user(Access::ReadWrite).with_memory(memory);
+        let (range, phys) = (VirtRange::page(HERE), PhysAddr::from_u32(phys));
+        // SAFETY: nobody uses the UART.
+        let mapped = unsafe { Pgd::map(&mut space, range, phys, attrs, LeafSizes::PAGES) };
+        check_eq!(mapped, Ok(()));
+        space.enter();
+        check_eq!(bytes(HERE, 0xFF0), PRIMECELL.map(Some));
+        let byte = probe::read_user(VirtAddr(HERE.0 + 0xFF0));
+        check_eq!(byte.map(|byte| byte & 0xFF), Ok(PRIMECELL[0]));
+    }
+}
+
+fn closed() {
+    for (name, _, at) in DEVICES {
+        let leaf = kernel().swapper.lock().translate(at).and_then(|found| found.leaf());
+        check_eq!(leaf.map(|leaf| leaf.attrs), Some(Attrs::device()), "{name}");
+        // SAFETY: it does not run.
+        match unsafe { probe::execute(at) } {
+            Ok(_) => check!(false, "{name} ran"),
+            Err(record) => {
+                check_eq!((record.vector, record.far), (Vector::Prefetch, at.0), "{name}");
+                check_eq!(record.kind(), Some(FaultKind::Permission), "{name}");
+            }
+        }
+        let read = probe::read_user(at).map_err(|record| record.kind());
+        check_eq!(read, Err(Some(FaultKind::Permission)), "{name}");
+    }
+}
