@@ -137,12 +137,15 @@ pub fn sizes() {
         check_eq!(added, Ok(()), "{range}");
         for page in (around.start().0..around.start().0 + 2 * BYTES).step_by(0x1000) {
             let at = VirtAddr(page);
-            let found = space.translate(at).map(|found| (found.phys, found.leaf.attrs));
+            let found = space
+                .translate(at)
+                .map(|found| (found.phys, found.leaf().expect("swapper writes no other").attrs));
             let expected = if range.contains(at) {
                 found.map(|(_, attrs)| (PhysAddr::from_u32(page), attrs.with_global(false)))
             } else {
                 let swapper = walk::translate(&world.view().root(), at);
-                swapper.map(|found| (found.phys, found.leaf.attrs))
+                swapper
+                    .map(|found| (found.phys, found.leaf().expect("swapper writes no other").attrs))
             };
             check_eq!(found, expected, "{at} with {range} mapped to itself");
             check!(found.is_some() || !range.contains(at), "{at} in {range} is not mapped");

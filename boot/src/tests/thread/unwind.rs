@@ -146,7 +146,7 @@ pub fn pgd_alloc() {
             leaves += 1;
             let swapper = walk::translate(&swapper.view().root(), leaf.range.start());
             match swapper {
-                Some(found) if (found.phys, found.leaf) == (leaf.phys, leaf.leaf) => {
+                Some(found) if (found.phys, found.leaf()) == (leaf.phys, Some(leaf.leaf)) => {
                     ControlFlow::Continue(())
                 }
                 _ => ControlFlow::Break(leaf.range),
