@@ -41,6 +41,14 @@ impl Model {
         pages(range).find(|page| !self.0.contains_key(page)).map(start)
     }
 
+    /// The first stretch of a range that is mapped without a hole; the range itself if there is none.
+    pub fn stretch(&self, range: VirtRange) -> VirtRange {
+        let Some((&first, _)) = self.0.range(pages(range)).next() else { return range };
+        let end = *pages(range).end();
+        let last = (first..=end).take_while(|page| self.0.contains_key(page)).last().unwrap();
+        VirtRange::page(start(first)).hull(VirtRange::page(start(last)))
+    }
+
     /// Unmaps what is mapped of a range.
     pub fn clear(&mut self, range: VirtRange) {
         for page in pages(range) {
