@@ -14,7 +14,7 @@
 
 use core::fmt;
 use core::hash::Hash;
-use core::ops::{BitAnd, BitOr, Not};
+use core::ops::{BitAnd, BitOr, BitXor, Not};
 
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
 use crate::attr::{Attrs, MemoryType};
@@ -213,6 +213,7 @@ pub trait Descriptor:
     + Default
     + BitAnd<Output = Self>
     + BitOr<Output = Self>
+    + BitXor<Output = Self>
     + Not<Output = Self>
     + Send
     + Sync
@@ -299,6 +300,10 @@ pub trait Format: Copy + Eq + fmt::Debug + Send + Sync + 'static {
     /// [`decode`](Self::decode), also for words that this crate never writes. A leaf without access
     /// counts as memory.
     fn walk(depth: usize, raw: Self::Raw) -> Walk;
+
+    /// What a table of ptes holds if its entries have `common` bits in common, set in each: `Some` if every one
+    /// is a leaf, and whether one may be executable. `None` where the bits do not tell.
+    fn leaves_by_common_bits(common: Self::Raw) -> Option<bool>;
 
     /// The bits of a leaf's descriptor at `depth` that hold its frame; the others are its attributes.
     /// `run` asks for those of a run's leaf.

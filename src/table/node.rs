@@ -77,7 +77,7 @@ impl<'m, F: Format, M: TableMemory> Node<'m, F, M> {
 
     /// Where entry `index` lies; the index is taken modulo the table's length, so it cannot stray.
     #[inline]
-    fn slot(&self, index: usize) -> *mut F::Raw {
+    pub(super) fn slot(&self, index: usize) -> *mut F::Raw {
         // SAFETY: the masked index lies within the table.
         unsafe { self.entries.add(index & (self.level().entries() - 1)) }
     }
@@ -106,32 +106,6 @@ impl<'m, F: Format, M: TableMemory> Node<'m, F, M> {
         unsafe { self.machine.store(self.slot(index), raw) }
     }
 
-    /// Writes `raw` and its successors, each `step` further, to the entries in `range`.
-    ///
-    /// # Safety
-    /// As for [`store`](Self::store), for each of them.
-    #[inline]
-    pub unsafe fn fill(&self, range: Range<usize>, raw: F::Raw, step: F::Raw) {
-        use crate::format::Descriptor;
-        debug_assert!(range.end <= self.level().entries());
-        let mut raw = raw;
-        for index in range {
-            // SAFETY: the caller answers for it.
-            unsafe { self.store(index, raw) };
-            raw = raw.step(step);
-        }
-    }
-
-    /// Writes zero, the absent entry, to the entries in `range`.
-    ///
-    /// # Safety
-    /// As for [`store`](Self::store), for each of them.
-    #[inline]
-    pub unsafe fn zero(&self, range: Range<usize>) {
-        // SAFETY: the caller answers for it.
-        unsafe { self.fill(range, F::Raw::default(), F::Raw::default()) }
-    }
-
     /// The first byte and the length of the entries in `range`, for cleaning.
     #[inline]
     pub fn bytes(&self, range: Range<usize>) -> (*const u8, usize) {
@@ -154,13 +128,6 @@ impl<'m, F: Format, M: TableMemory> Node<'m, F, M> {
     #[inline]
     pub fn span(&self, va: VirtAddr, index: usize) -> VirtRange {
         self.level().entry_span(va, index)
-    }
-
-    /// Whether every entry outside `range` is absent. Looks next to `range` first: neighbours are what a
-    /// table that is still in use most likely holds.
-    pub fn is_empty_outside(&self, range: Range<usize>) -> bool {
-        let absent = |index| self.load(index) == F::Raw::default();
-        (range.end..self.level().entries()).all(absent) && (0..range.start).rev().all(absent)
     }
 
     /// Copies the descriptors in `range` from a table of the same depth.

@@ -131,6 +131,13 @@ fn supersection_frame(raw: u32) -> PhysAddr {
     PhysAddr::truncate(u64::from(high) << 32 | u64::from(raw & SUPERSECTION_BASE))
 }
 
+/// See [`Format::leaves_by_common_bits`](crate::format::Format::leaves_by_common_bits).
+#[inline]
+pub(super) const fn leaves_by_common_bits(common: u32) -> Option<bool> {
+    // Bit 1 makes a small page whatever else is set (B3.5.1).
+    if common & PTE_SMALL != 0 { Some(common & PTE_SMALL_XN == 0) } else { None }
+}
+
 /// See [`Format::frame_mask`](crate::format::Format::frame_mask).
 #[inline]
 pub(super) const fn frame_mask(depth: usize, run: bool) -> u32 {

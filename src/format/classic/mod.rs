@@ -62,6 +62,11 @@ impl Format for Classic {
     }
 
     #[inline]
+    fn leaves_by_common_bits(common: u32) -> Option<bool> {
+        descriptor::leaves_by_common_bits(common)
+    }
+
+    #[inline]
     fn frame_mask(depth: usize, run: bool) -> u32 {
         descriptor::frame_mask(depth, run)
     }

@@ -88,6 +88,14 @@ pub(super) fn walk(depth: usize, raw: u64) -> Walk {
     Walk::Memory { base: PhysAddr::truncate(raw & base), offset: !(base as u32) }
 }
 
+/// See [`Format::leaves_by_common_bits`](crate::format::Format::leaves_by_common_bits).
+#[inline]
+pub(super) const fn leaves_by_common_bits(common: u64) -> Option<bool> {
+    // Both bits make a page whatever else is set (B3.6.2).
+    let page = VALID | NOT_BLOCK;
+    if common & page == page { Some(common & XN == 0) } else { None }
+}
+
 /// See [`Format::frame_mask`](crate::format::Format::frame_mask).
 #[inline]
 pub(super) const fn frame_mask(depth: usize) -> u64 {

@@ -52,6 +52,11 @@ impl Format for Lpae {
     }
 
     #[inline]
+    fn leaves_by_common_bits(common: u64) -> Option<bool> {
+        descriptor::leaves_by_common_bits(common)
+    }
+
+    #[inline]
     fn frame_mask(depth: usize, _run: bool) -> u64 {
         descriptor::frame_mask(depth)
     }

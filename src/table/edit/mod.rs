@@ -11,8 +11,11 @@
 //!
 //! What may be edited, who owns new tables and which tables stay is the caller's [`Policy`].
 
+mod build;
 mod map;
 mod modify;
+mod parts;
+mod plan;
 mod split;
 mod tables;
 
@@ -63,35 +66,6 @@ pub struct Editor<'m, F: Format, M, P> {
     pub(super) policy: P,
 }
 
-/// What one edit maps: how physical follows virtual, with which attributes, in which leaves.
-#[derive(Clone, Copy)]
-struct Mapping {
-    /// Physical minus virtual address, modulo 2^64.
-    offset: u64,
-    attrs: Attrs,
-    sizes: LeafSizes,
-}
-
-impl Mapping {
-    fn phys(&self, va: VirtAddr) -> PhysAddr {
-        PhysAddr::truncate(u64::from(va.0).wrapping_add(self.offset))
-    }
-
-    /// The part of `range` made of whole, aligned units of `1 << shift` bytes in both address spaces.
-    fn aligned(&self, range: VirtRange, shift: u32) -> Option<VirtRange> {
-        let mask = (1u64 << shift) - 1;
-        if self.offset & mask != 0 {
-            return None;
-        }
-        let start = (u64::from(range.start().0) + mask) & !mask;
-        let end = (u64::from(range.last().0) + 1) & !mask;
-        if start >= end {
-            return None;
-        }
-        VirtRange::inclusive(VirtAddr(start as u32), VirtAddr((end - 1) as u32)).ok()
-    }
-}
-
 impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
     /// An editor of the tree at `root`.
     ///
@@ -108,6 +82,31 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
 
     fn flush(&self) -> Flush<'m, F, M> {
         Flush::new(self.machine(), self.policy.asid())
+    }
+
+    /// Whether tables at `depth` are the last of a walk.
+    const fn is_pte(depth: usize) -> bool {
+        depth + 1 == F::LEVELS.len()
+    }
+
+    /// The lowest table of this tree's that translates all of `range`.
+    #[inline]
+    fn narrow(&self, range: VirtRange) -> Node<'m, F, M> {
+        let mut node = self.root;
+        for depth in 0..F::LEVELS.len() - 1 {
+            if (range.start().0 ^ range.last().0) >> F::LEVELS[depth].shift != 0 {
+                break;
+            }
+            let raw = node.load(F::LEVELS[depth].index(range.start()));
+            match F::decode_table(depth, raw) {
+                // SAFETY: the entry was just read from the table at this depth.
+                Some(table) if self.owns(&table) => {
+                    node = unsafe { Node::new(self.machine(), table.table, depth + 1) }
+                }
+                _ => break,
+            }
+        }
+        node
     }
 
     /// Whether this tree may write the table that `entry` points to.

@@ -184,7 +184,7 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
     /// need not stay go to `flush`.
     unsafe fn forget(&self, node: &Node<'m, F, M>, range: VirtRange, flush: &mut Flush<'m, F, M>) {
         let indices = node.indices(range);
-        if self.is_pte(node) {
+        if Self::is_pte(node.depth()) {
             // SAFETY: the caller of `remove` vouches that nothing uses the mappings.
             unsafe { node.zero(indices.clone()) };
             return self.clean(node, indices);
@@ -219,7 +219,7 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
     /// Whether nothing is left in `child`, of which `part` was just made absent.
     fn is_empty(&self, child: &Node<'m, F, M>, part: VirtRange) -> bool {
         // Above the ptes, tables may have stayed in the part.
-        let absent = if self.is_pte(child) { child.indices(part) } else { 0..0 };
+        let absent = if Self::is_pte(child.depth()) { child.indices(part) } else { 0..0 };
         child.is_empty_outside(absent)
     }
 
@@ -234,7 +234,7 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
 
     /// Hands a table and all that it owns to the flush.
     unsafe fn give_up(&self, node: &Node<'m, F, M>, flush: &mut Flush<'m, F, M>) {
-        if !self.is_pte(node) {
+        if !Self::is_pte(node.depth()) {
             for index in 0..node.level().entries() {
                 if let Entry::Table(table) = node.entry(index)
                     && self.owns(&table)
@@ -246,10 +246,6 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
         }
         // SAFETY: the caller cuts the table off.
         unsafe { flush.add_table(node.table(), node.depth()) };
-    }
-
-    fn is_pte(&self, node: &Node<'m, F, M>) -> bool {
-        node.depth() + 1 == F::LEVELS.len()
     }
 
     /// The descriptor of a leaf with new attributes, and whether it is in a run: not where the format has

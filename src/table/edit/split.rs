@@ -3,7 +3,8 @@
 //! A run becomes sixteen leaves, a leaf a table of smaller ones with the same meaning. What is split is
 //! absent for a moment (break before make), so it must not be what runs.
 
-use super::{Editor, LeafSizes, Mapping, Policy, RUN_SHIFT};
+use super::parts::Mapping;
+use super::{Editor, LeafSizes, Policy, RUN_SHIFT};
 use crate::addr::{VirtAddr, VirtRange};
 use crate::format::{Entry, Format, Leaf, Runs};
 use crate::table::error::EditError;

@@ -1,0 +1,178 @@
+//! Committing a mapping: filling tables and linking them. Nothing here can fail.
+
+use core::ops::Range;
+
+use super::parts::Mapping;
+use super::{Editor, Policy};
+use crate::addr::VirtRange;
+use crate::format::{Entry, Format, RUN};
+use crate::table::mem::Machine;
+use crate::table::node::Node;
+use crate::table::reserve::{Reserve, planned};
+
+impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
+    /// Writes the mappings of `range` into `node`, as planned. `live` says whether walks reach the node.
+    ///
+    /// # Safety
+    /// As for [`map`](Self::map); everything in `range` is absent, and the reserve holds what the plan
+    /// counted.
+    pub(super) unsafe fn build(
+        &self,
+        node: &Node<'m, F, M>,
+        range: VirtRange,
+        mapping: &Mapping,
+        reserve: &mut Reserve<'m, F, M>,
+        live: bool,
+    ) {
+        let parts = self.parts(node.depth(), range, mapping);
+        for (part, run) in parts.leaves() {
+            let indices = node.indices(part);
+            // SAFETY: absent or tables so far; the caller vouches for the mapping.
+            unsafe {
+                // Tables without mappings may stand in a linked table above the ptes.
+                if !live || Self::is_pte(node.depth()) || node.is_absent(indices.clone()) {
+                    self.fill_leaves(node, part, mapping, run);
+                } else {
+                    self.build_mixed(node, part, mapping, reserve, live);
+                }
+            }
+            if live {
+                self.clean(node, indices);
+            }
+        }
+        for part in parts.below.into_iter().flatten() {
+            for index in node.indices(part) {
+                if let Some(below) = node.span(part.start(), index).intersection(part) {
+                    // SAFETY: as above.
+                    unsafe { self.build_below(node, index, below, mapping, reserve, live) };
+                }
+            }
+        }
+    }
+
+    /// Writes leaves for `range`, which consists of whole entries of `node`, around the tables there.
+    unsafe fn build_mixed(
+        &self,
+        node: &Node<'m, F, M>,
+        range: VirtRange,
+        mapping: &Mapping,
+        reserve: &mut Reserve<'m, F, M>,
+        live: bool,
+    ) {
+        for index in node.indices(range) {
+            let span = node.span(range.start(), index);
+            // SAFETY: the caller's promise; the plan checked that these can stand alone.
+            unsafe {
+                if node.load(index) == F::Raw::default() {
+                    self.fill_leaves(node, span, mapping, false);
+                } else {
+                    self.build_below(node, index, span, mapping, reserve, live);
+                }
+            }
+        }
+    }
+
+    /// Writes leaves for `range`, which consists of whole absent entries of `node`.
+    ///
+    /// # Safety
+    /// As for [`map`](Self::map).
+    pub(super) unsafe fn fill_leaves(
+        &self,
+        node: &Node<'m, F, M>,
+        range: VirtRange,
+        mapping: &Mapping,
+        run: bool,
+    ) {
+        let step = Self::step(node.depth(), run);
+        let indices = node.indices(range);
+        // Words of an identical run equal each other and differ from the next run's.
+        let stride = if step == F::Raw::default() { RUN } else { indices.len() };
+        let mut start = indices.start;
+        while start < indices.end {
+            let va = node.span(range.start(), start).start();
+            let raw = self.leaf(node.depth(), mapping.phys(va), mapping.attrs, run);
+            // The plan encoded the first and the last of these.
+            let Some(raw) = planned(raw.ok()) else { return };
+            // SAFETY: the caller vouches for the mapping.
+            unsafe { node.fill(start..start + stride, raw, step) };
+            start += stride;
+        }
+    }
+
+    /// Maps `range` in the table at entry `index`, which is made or copied first where it is not ours.
+    unsafe fn build_below(
+        &self,
+        node: &Node<'m, F, M>,
+        index: usize,
+        range: VirtRange,
+        mapping: &Mapping,
+        reserve: &mut Reserve<'m, F, M>,
+        live: bool,
+    ) {
+        let copied = match node.entry(index) {
+            Entry::Table(table) if self.owns(&table) => {
+                // SAFETY: a table of this tree; the rest is the caller's promise.
+                return unsafe { self.build(&node.child(table), range, mapping, reserve, live) };
+            }
+            Entry::Table(table) => Some(table),
+            _ => None,
+        };
+        let depth = node.depth() + 1;
+        let Some(table) = reserve.take(depth) else { return };
+        // SAFETY: the table is ours alone until it is linked, which happens when it is complete.
+        unsafe {
+            let child = Node::new(self.machine(), table, depth);
+            match copied {
+                Some(table) => child.copy_from(&node.child(table), 0..child.level().entries()),
+                None => {
+                    let filled = self.parts(depth, range, mapping).leaf_hull();
+                    self.zero_outside(&child, filled.map_or(0..0, |part| child.indices(part)));
+                }
+            }
+            self.build(&child, range, mapping, reserve, false);
+            let span = node.span(range.start(), index);
+            self.link_table(node, span, &child, live, copied.is_some());
+        }
+    }
+
+    /// Zeroes what of a new table will not be filled with leaves.
+    unsafe fn zero_outside(&self, child: &Node<'m, F, M>, filled: Range<usize>) {
+        // SAFETY: the table is new and not linked.
+        unsafe {
+            child.zero(0..filled.start);
+            child.zero(filled.end..child.level().entries());
+        }
+    }
+
+    /// Links a complete table at the entry of `node` that translates `span`: the last store of its making.
+    ///
+    /// # Safety
+    /// The table is complete; nothing that runs uses what the entry maps, if it is `live` and `replaces`
+    /// something.
+    pub(super) unsafe fn link_table(
+        &self,
+        node: &Node<'m, F, M>,
+        span: VirtRange,
+        child: &Node<'m, F, M>,
+        live: bool,
+        replaces: bool,
+    ) {
+        let indices = node.indices(span);
+        self.clean(child, 0..child.level().entries());
+        // Tables are aligned as their level asks, so the link can be written.
+        let Some(raw) = planned(self.link(node.depth(), child.table()).ok()) else { return };
+        if live {
+            self.machine().dsb_ishst();
+        }
+        // SAFETY: the caller vouches for both.
+        unsafe {
+            if live && replaces {
+                self.break_entries(node, span);
+            }
+            node.store(indices.start, raw);
+        }
+        if live {
+            self.clean(node, indices);
+        }
+    }
+}

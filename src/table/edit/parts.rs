@@ -1,0 +1,123 @@
+//! Which entries of a table serve a range: the choice of the largest leaves.
+
+use super::{Editor, LeafSizes, Policy, RUN_SHIFT};
+use crate::addr::{PhysAddr, VirtAddr, VirtRange};
+use crate::attr::Attrs;
+use crate::format::Format;
+use crate::table::error::EditError;
+use crate::table::mem::Machine;
+
+/// What one edit maps: how physical follows virtual, with which attributes, in which leaves.
+#[derive(Clone, Copy)]
+pub(super) struct Mapping {
+    /// Physical minus virtual address, modulo 2^64.
+    pub(super) offset: u64,
+    pub(super) attrs: Attrs,
+    pub(super) sizes: LeafSizes,
+}
+
+impl Mapping {
+    /// `range` mapped to the memory from `phys` on.
+    pub(super) fn new(range: VirtRange, phys: PhysAddr, attrs: Attrs, sizes: LeafSizes) -> Self {
+        let offset = phys.as_u64().wrapping_sub(u64::from(range.start().0));
+        Self { offset, attrs, sizes }
+    }
+
+    #[inline]
+    pub(super) fn phys(&self, va: VirtAddr) -> PhysAddr {
+        PhysAddr::truncate(u64::from(va.0).wrapping_add(self.offset))
+    }
+
+    /// The part of `range` made of whole, aligned units of `1 << shift` bytes in both address spaces.
+    fn aligned(&self, range: VirtRange, shift: u32) -> Option<VirtRange> {
+        let mask = (1_u32 << shift) - 1;
+        if self.offset as u32 & mask != 0 {
+            return None;
+        }
+        let start = range.start().0.checked_add(mask)? & !mask;
+        // One past the last unit: 0 for the top of the address space, else something must be left.
+        let end = range.last().0.wrapping_add(1) & !mask;
+        if end == 0 && range.last() != VirtAddr::MAX {
+            return None;
+        }
+        VirtRange::inclusive(VirtAddr(start), VirtAddr(end.wrapping_sub(1))).ok()
+    }
+}
+
+/// How the part of a range that lies in one table is made of that table's entries.
+pub(super) struct Parts {
+    /// What is too small or not aligned for leaves here, and goes to tables below: before and after.
+    pub(super) below: [Option<VirtRange>; 2],
+    /// Leaves that stand alone: before and after the runs.
+    single: [Option<VirtRange>; 2],
+    /// Leaves in runs.
+    runs: Option<VirtRange>,
+}
+
+impl Parts {
+    /// What is left of `range` before and after `middle`.
+    fn around(range: VirtRange, middle: VirtRange) -> [Option<VirtRange>; 2] {
+        let part = |from: u32, to: u32| VirtRange::inclusive(VirtAddr(from), VirtAddr(to)).ok();
+        let before = middle.start() > range.start();
+        let after = middle.last() < range.last();
+        [
+            if before { part(range.start().0, middle.start().0 - 1) } else { None },
+            if after { part(middle.last().0 + 1, range.last().0) } else { None },
+        ]
+    }
+
+    /// The parts made of leaves, and whether they are runs.
+    #[inline]
+    pub(super) fn leaves(&self) -> impl Iterator<Item = (VirtRange, bool)> {
+        let [before, after] = self.single;
+        [(before, false), (self.runs, true), (after, false)]
+            .into_iter()
+            .filter_map(|(part, run)| Some((part?, run)))
+    }
+
+    /// From the first to the last address in leaves.
+    pub(super) fn leaf_hull(&self) -> Option<VirtRange> {
+        self.leaves().map(|(part, _)| part).reduce(VirtRange::hull)
+    }
+}
+
+impl<F: Format, M: Machine, P: Policy> Editor<'_, F, M, P> {
+    /// Which entries at `depth` serve `range`.
+    pub(super) fn parts(&self, depth: usize, range: VirtRange, mapping: &Mapping) -> Parts {
+        let level = &F::LEVELS[depth];
+        let mut parts = Parts { below: [Some(range), None], single: [None; 2], runs: None };
+        if !level.leaf || !Self::is_pte(depth) && !mapping.sizes.contains(LeafSizes::BLOCKS) {
+            return parts;
+        }
+        if self.policy.frozen(depth, range.start()) || self.policy.frozen(depth, range.last()) {
+            return parts;
+        }
+        let Some(leaves) = mapping.aligned(range, level.shift) else { return parts };
+        parts.below = Parts::around(range, leaves);
+        parts.single = [Some(leaves), None];
+        if !mapping.sizes.contains(LeafSizes::RUNS) || level.runs.is_none() {
+            return parts;
+        }
+        if let Some(runs) = mapping.aligned(leaves, level.shift + RUN_SHIFT)
+            && self.leaf(depth, mapping.phys(runs.start()), mapping.attrs, true).is_ok()
+        {
+            parts.single = Parts::around(leaves, runs);
+            parts.runs = Some(runs);
+        }
+        parts
+    }
+
+    /// Whether leaves of this kind can be written for all of `range`.
+    pub(super) fn check_leaves(
+        &self,
+        depth: usize,
+        range: VirtRange,
+        mapping: &Mapping,
+        run: bool,
+    ) -> Result<(), EditError> {
+        let shift = F::LEVELS[depth].shift + if run { RUN_SHIFT } else { 0 };
+        self.leaf(depth, mapping.phys(range.start()), mapping.attrs, run)?;
+        self.leaf(depth, mapping.phys(range.last().align_down(shift)), mapping.attrs, run)?;
+        Ok(())
+    }
+}

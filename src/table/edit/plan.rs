@@ -1,0 +1,147 @@
+//! Planning a mapping: what is in the way, and how many tables it takes.
+
+use super::parts::Mapping;
+use super::{Editor, Policy};
+use crate::addr::VirtRange;
+use crate::format::{Entry, Format};
+use crate::table::error::EditError;
+use crate::table::mem::Machine;
+use crate::table::node::Node;
+use crate::table::reserve::Need;
+
+impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
+    /// Finds the first thing in the way of mapping `range` in `node`, and counts the tables needed below.
+    pub(super) fn plan_map(
+        &self,
+        node: &Node<'m, F, M>,
+        range: VirtRange,
+        mapping: &Mapping,
+        need: &mut Need,
+    ) -> Result<(), EditError> {
+        let depth = node.depth();
+        if Self::is_pte(depth) && self.policy.frozen(depth, range.start()) {
+            return Err(EditError::Sealed { at: range.start() });
+        }
+        let parts = self.parts(depth, range, mapping);
+        let [before, after] = parts.below;
+        if let Some(part) = before {
+            self.plan_below(node, part, mapping, need)?;
+        }
+        for (part, run) in parts.leaves() {
+            self.check_leaves(depth, part, mapping, run)?;
+            if !node.is_absent(node.indices(part)) {
+                // Only a table can stand where a leaf would; its neighbours then stand alone.
+                self.plan_below_present(node, part, mapping, need)?;
+                self.check_leaves(depth, part, mapping, false)?;
+            }
+        }
+        if let Some(part) = after {
+            self.plan_below(node, part, mapping, need)?;
+        }
+        Ok(())
+    }
+
+    /// Plans for `range` in the tables that the entries of `node` point to or will point to.
+    fn plan_below(
+        &self,
+        node: &Node<'m, F, M>,
+        range: VirtRange,
+        mapping: &Mapping,
+        need: &mut Need,
+    ) -> Result<(), EditError> {
+        let indices = node.indices(range);
+        if node.is_absent(indices.clone()) {
+            return self.plan_absent_below(node.depth(), range, mapping, need, 1);
+        }
+        for index in indices {
+            if let Some(part) = node.span(range.start(), index).intersection(range) {
+                if node.load(index) == F::Raw::default() {
+                    self.plan_absent_below(node.depth(), part, mapping, need, 1)?;
+                } else {
+                    self.plan_below_present(node, part, mapping, need)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Plans for `range` in the tables that entries of `node` point to, and finds what else stands there;
+    /// absent entries do not matter.
+    fn plan_below_present(
+        &self,
+        node: &Node<'m, F, M>,
+        range: VirtRange,
+        mapping: &Mapping,
+        need: &mut Need,
+    ) -> Result<(), EditError> {
+        for index in node.indices(range) {
+            let Some(part) = node.span(range.start(), index).intersection(range) else { continue };
+            match node.entry(index) {
+                Entry::Absent => {}
+                Entry::Table(table) => {
+                    if !self.owns(&table) {
+                        need[node.depth() + 1] += 1;
+                    }
+                    // SAFETY: the entry was just read from this node.
+                    self.plan_map(&unsafe { node.child(table) }, part, mapping, need)?;
+                }
+                by @ Entry::Leaf(_) => return Err(EditError::Mapped { at: part.start(), by }),
+                Entry::Reserved => return Err(EditError::Reserved { at: part.start() }),
+            }
+        }
+        Ok(())
+    }
+
+    /// Plans for `range` in `times` new tables at `depth`.
+    fn plan_absent(
+        &self,
+        depth: usize,
+        range: VirtRange,
+        mapping: &Mapping,
+        need: &mut Need,
+        times: usize,
+    ) -> Result<(), EditError> {
+        if Self::is_pte(depth) && self.policy.frozen(depth, range.start()) {
+            return Err(EditError::Sealed { at: range.start() });
+        }
+        let parts = self.parts(depth, range, mapping);
+        for (part, run) in parts.leaves() {
+            self.check_leaves(depth, part, mapping, run)?;
+        }
+        for part in parts.below.into_iter().flatten() {
+            self.plan_absent_below(depth, part, mapping, need, times)?;
+        }
+        Ok(())
+    }
+
+    /// Plans for `range` in new tables below absent entries at `depth`, `times` over.
+    fn plan_absent_below(
+        &self,
+        depth: usize,
+        range: VirtRange,
+        mapping: &Mapping,
+        need: &mut Need,
+        times: usize,
+    ) -> Result<(), EditError> {
+        let level = &F::LEVELS[depth];
+        let (first, last) = (level.index(range.start()), level.index(range.last()));
+        need[depth + 1] += times * (last - first + 1);
+        let mut plan = |index: usize, times: usize| match level
+            .entry_span(range.start(), index)
+            .intersection(range)
+        {
+            Some(part) => self.plan_absent(depth + 1, part, mapping, need, times),
+            None => Ok(()),
+        };
+        // All but the first and the last are covered whole, and so made alike. The last reaches furthest,
+        // so what the format cannot reach shows there at the latest.
+        plan(first, times)?;
+        if last - first > 1 {
+            plan(last - 1, times * (last - first - 1))?;
+        }
+        if last > first {
+            plan(last, times)?;
+        }
+        Ok(())
+    }
+}
