@@ -171,7 +171,7 @@ fn no_access<F: Format>() {
     // A section and a page; LPAE's have bit 0 alone to say that they are invalid.
     assert_eq!([0x4010_0000, 0x4041_F000].map(|va| last(va) & 1), [0, 0]);
     let leaf = pgd.translate(VirtAddr(0x4041_F123)).unwrap();
-    assert_eq!((leaf.phys, leaf.leaf.attrs.access), (phys(0x7041_F123), Access::None));
+    assert_eq!((leaf.phys, leaf.access()), (phys(0x7041_F123), Access::None));
     let again = pgd.map_at(range, 0x7001_0000, USER, LeafSizes::LARGEST);
     assert!(matches!(again, Err(EditError::Mapped { at, .. }) if at == range.start()));
     pgd.protect_now(range, Access::ReadExecute).unwrap();
@@ -270,5 +270,5 @@ fn the_kernel_half_is_global<F: Format>() {
     assert_same(&host.snapshot(), &before);
     pgd.map_at(user, 0x7000_0000, USER, LeafSizes::LARGEST).unwrap();
     pgd.modify_now(user, |attrs| attrs.with_global(true)).unwrap();
-    assert!(!pgd.translate(user.start()).unwrap().leaf.attrs.global);
+    assert!(!pgd.translate(user.start()).unwrap().leaf().unwrap().attrs.global);
 }
