@@ -1,4 +1,4 @@
-//! Hands the linker script to the linker.
+//! Hands the linker its script, and the size of the table heap.
 
 use std::path::Path;
 
@@ -8,5 +8,7 @@ fn main() {
     println!("cargo:rerun-if-changed={}", script.display());
     if std::env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "arm") {
         println!("cargo:rustc-link-arg-bins=-T{}", script.display());
+        // 10 000 classic address spaces of 16 KiB, and some.
+        println!("cargo:rustc-link-arg-bin=bench=--defsym=TABLE_HEAP={}", 192 << 20);
     }
 }

@@ -121,6 +121,12 @@ const RED: [Test; 4] = [
     },
 ];
 
+/// Whether `word` stands among the command line's arguments.
+pub fn argument(word: &str) -> bool {
+    let arguments = env::args::<256>();
+    arguments.is_ok_and(|words| (&words).any(|given| given == Ok(word)))
+}
+
 /// Runs the tests that the command line asks for, all by default, and ends: status 0 if none failed.
 pub fn run(suites: &[&[Test]]) -> ! {
     let arguments = env::args::<256>();
