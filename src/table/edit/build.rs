@@ -112,7 +112,15 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
         let copied = match node.entry(index) {
             Entry::Table(table) if self.owns(&table) => {
                 // SAFETY: a table of this tree; the rest is the caller's promise.
-                return unsafe { self.build(&node.child(table), range, mapping, reserve, live) };
+                unsafe {
+                    let child = node.child(table);
+                    self.build(&child, range, mapping, reserve, live);
+                    if !live {
+                        // It was cleaned when its first part was made.
+                        self.clean(&child, child.indices(range));
+                    }
+                }
+                return;
             }
             Entry::Table(table) => Some(table),
             _ => None,
