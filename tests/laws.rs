@@ -25,9 +25,9 @@ fn all_attrs() -> impl Iterator<Item = Attrs> {
         access: Access::ALL[n / 6 % 4],
         share: shares[n / 24 % 3],
         marks: Marks::from_bits_truncate((n / 72 % 4) as u8),
-        user: n / 288 & 1 != 0,
-        global: n / 576 & 1 != 0,
-        young: n / 1152 & 1 != 0,
+        user: (n / 288) & 1 != 0,
+        global: (n / 576) & 1 != 0,
+        young: (n / 1152) & 1 != 0,
     })
 }
 
