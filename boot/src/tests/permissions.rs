@@ -13,7 +13,6 @@ use super::support::{self, Space, Spare};
 use super::windows::Mapping;
 use crate::faults::{FaultRecord, Vector};
 use crate::harness::Test;
-use crate::kernel::kernel;
 use crate::probe::{self, Probed};
 use crate::{check, check_eq, skip};
 
@@ -260,12 +259,8 @@ fn kernel_text() {
     let mut spare = Spare::new();
     let phys = spare.page();
     support::write_code(phys, &CONTENT);
-    let window = VirtRange::page(WINDOW);
-    let mapping = Mapping::new(window, phys, LeafSizes::PAGES);
-    // SAFETY: this test alone uses it.
-    let flush = unsafe { kernel().swapper.lock().protect(window, Access::ReadExecute) };
-    check!(flush.is_ok());
-    drop(flush);
+    let mapping = Mapping::page(WINDOW, phys);
+    mapping.protect(Access::ReadExecute);
     let at = mapping.start();
     check_eq!(use_memory(Use::Execute, at), Ok(7));
     check_eq!(use_memory(Use::Read, at), Ok(CONTENT[0]));

@@ -42,6 +42,13 @@ impl Mapping {
     pub fn start(&self) -> VirtAddr {
         self.range.start()
     }
+
+    /// Changes what the kernel may do with it.
+    pub fn protect(&self, access: Access) {
+        // SAFETY: only the test that made it uses it.
+        let flush = unsafe { kernel().swapper.lock().protect(self.range, access) };
+        flush.expect("it is mapped").pay();
+    }
 }
 
 impl Drop for Mapping {
