@@ -20,6 +20,7 @@ pub mod harness;
 pub mod head;
 pub mod image;
 pub mod kernel;
+pub mod live;
 pub mod map;
 pub mod memory;
 pub mod probe;

@@ -15,6 +15,7 @@ fn run(kernel: &'static Kernel) -> ! {
     map::draw(kernel);
     println!();
     harness::run(&[
+        tests::FIRST,
         tests::START,
         tests::FAULTS,
         tests::CACHES,
@@ -31,5 +32,13 @@ fn run(kernel: &'static Kernel) -> ! {
         tests::SPLITS,
         tests::OFFLINE,
         tests::THREAD,
+        tests::SWITCHING,
+        tests::IDMAP,
+        tests::SYNC,
+        tests::SEALED,
+        tests::HIGH_MEMORY,
+        tests::MEMORY_MAP,
+        // What all of them leave behind: it stays last.
+        tests::LAST,
     ])
 }

@@ -9,7 +9,7 @@ use armv7a_mm::format::{Active, Format, RUN};
 use armv7a_mm::table::walk::{self, Mapped};
 
 use crate::kernel::{DEVICES, Kernel, LAYOUT};
-use crate::{image, println};
+use crate::{image, live, println};
 
 /// Neighbouring leaves of one kind, which map neighbouring memory with one meaning.
 struct Row {
@@ -129,7 +129,7 @@ fn label(range: VirtRange) -> &'static str {
     }
 }
 
-/// Prints the map of the kernel half, then what RAM is not in it.
+/// Prints the map of the kernel half, whether it keeps W^X, and what RAM is not in it.
 pub fn draw(kernel: &Kernel) {
     println!("swapper_pg_dir at {}:", kernel.view.root().table());
     let mut row: Option<Row> = None;
@@ -143,6 +143,12 @@ pub fn draw(kernel: &Kernel) {
     });
     if let Some(row) = row {
         println!("  {row}");
+    }
+    match live::write_xor_execute(kernel) {
+        Ok(leaves) => {
+            println!("W^X: no mapping is both writable and executable ({leaves} leaves checked)");
+        }
+        Err(breach) => println!("W^X: broken, {breach}"),
     }
     if let Some(high) = kernel.high {
         println!(

@@ -2,19 +2,18 @@
 //! own walk, and what [`inspect`](armv7a_mm::table::inspect) makes of the live registers and memory.
 
 use armv7a_mm::addr::{PhysAddr, VirtAddr};
-use armv7a_mm::armv7::cp15::ID_MMFR0;
-use armv7a_mm::armv7::mmu::{self, Query, WalkState};
+use armv7a_mm::armv7::mmu::{self, Query};
 use armv7a_mm::attr::{Access, Attrs, MemoryType, Shareability};
 use armv7a_mm::format::control::{Answer, Registers};
 use armv7a_mm::format::{self, Active, Entry, FaultKind};
 use armv7a_mm::table::inspect::{
-    Allocate, Cacheability, Inspector, Intent, Leaf, Memory, Regs, Request, Rights,
+    Allocate, Cacheability, Inspector, Intent, Leaf, Memory, Request, Rights,
 };
 use armv7a_mm::table::node::Node;
 use armv7a_mm::table::walk;
 
-use super::support;
 use crate::kernel::kernel;
+use crate::live;
 use crate::memory::{Machine, machine};
 
 /// What an access comes to: where it goes, or the fault and the depth that it names.
@@ -50,26 +49,9 @@ pub struct Oracle<R> {
 
 /// The tables that this CPU walks now.
 pub fn live() -> Oracle<impl Fn(PhysAddr) -> Option<u32>> {
-    let state = WalkState::read();
-    let regs = Regs {
-        sctlr: state.sctlr,
-        ttbcr: state.ttbcr,
-        ttbr0: state.ttbr0,
-        ttbr1: state.ttbr1,
-        dacr: state.dacr,
-        mair0: state.remap[0],
-        mair1: state.remap[1],
-        id_mmfr0: ID_MMFR0::read(),
-    };
-    let read = |at: PhysAddr| {
-        let linear = kernel().linear;
-        let there = linear.base <= at.as_u64() && at.as_u64() + 4 <= linear.end();
-        // SAFETY: the linear map has all of `linear`.
-        there.then(|| unsafe { (support::alias(at).0 as *const u32).read_volatile() })
-    };
     // SAFETY: the live root stays while it is live, and no test keeps an oracle beyond that.
     let root = unsafe { Node::new(machine(), mmu::root(), 0) };
-    Oracle { root, inspector: Inspector::new(regs, read) }
+    Oracle { root, inspector: live::inspector(kernel()) }
 }
 
 impl<R: Fn(PhysAddr) -> Option<u32>> Oracle<R> {

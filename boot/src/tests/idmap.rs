@@ -1,0 +1,187 @@
+//! Identity mappings in use: switch to one, MMU off, MMU on, and back.
+
+use core::arch::asm;
+
+use armv7a_mm::addr::{VirtAddr, VirtRange};
+use armv7a_mm::armv7::mmu::{self, Query, WalkState};
+use armv7a_mm::armv7::{offline, vectors};
+use armv7a_mm::attr::{Access, Asid, Attrs};
+use armv7a_mm::format::FaultKind;
+use armv7a_mm::table::edit::LeafSizes;
+use armv7a_mm::table::error::EditError;
+
+use super::support::{self, Space, Spare};
+use super::world;
+use crate::harness::Test;
+use crate::kernel::kernel;
+use crate::{check, check_eq, image, probe};
+
+/// The tests.
+pub const TESTS: &[Test] = &[
+    Test { name: "idmap::mmu-off-and-on-keeps-registers-and-memory", run: off_and_on },
+    Test { name: "idmap::goes-from-pgd-to-pgd-with-the-mmu-off", run: between },
+    Test { name: "idmap::any-size-comes-and-goes", run: sizes },
+    Test { name: "idmap::user-mappings-are-not-covered", run: conflicts },
+];
+
+/// The page of the code that runs with the MMU off, mapped to itself.
+pub fn routine() -> VirtRange {
+    let at = image::placement().phys(offline::routine());
+    VirtRange::page(VirtAddr(at.as_u64() as u32))
+}
+
+/// A space in which [`routine`] is mapped to itself.
+pub fn space() -> Space {
+    let mut space = Space::new();
+    // SAFETY: no CPU runs on the pgd, and what is mapped is code that does not change.
+    let added = unsafe { space.identity_mapping_add(routine(), Access::ReadExecute) };
+    added.expect("a new pgd maps nothing there");
+    space
+}
+
+/// Takes the mapping out of a space that is not in use.
+fn remove(space: &mut Space) -> Result<(), EditError> {
+    support::leave();
+    // SAFETY: no CPU runs on the pgd.
+    unsafe { space.identity_mapping_del(routine()) }.map(|flush| flush.pay())
+}
+
+/// Through the routine, back to the tables in use.
+extern "C" fn through() {
+    let routine = image::placement().phys(offline::routine());
+    // SAFETY: the space in use maps the routine to itself, and stays in use.
+    let gone = unsafe { offline::set_root(routine, mmu::root(), Asid(0)) };
+    gone.expect("the image lies below 4 GiB");
+}
+
+/// Goes [`through`] with `before` in r4 to r11; what is in them afterwards.
+fn with_registers(before: &[u32; 8]) -> [u32; 8] {
+    let mut after = [0; 8];
+    let through: extern "C" fn() = through;
+    // SAFETY: what is changed is put back, or given up as any call would.
+    unsafe {
+        asm!(
+            "push {{r4-r11}}",
+            "push {{r0, r1}}",
+            "ldm r0, {{r4-r11}}",
+            "blx r2",
+            "pop {{r0, r1}}",
+            "stm r1, {{r4-r11}}",
+            "pop {{r4-r11}}",
+            inout("r0") before.as_ptr() => _,
+            inout("r1") after.as_mut_ptr() => _,
+            inout("r2") through => _,
+            out("r3") _,
+            out("r12") _,
+            out("lr") _,
+        );
+    }
+    after
+}
+
+/// CPSR: mode, masks, flags.
+fn cpsr() -> u32 {
+    let cpsr;
+    // SAFETY: reading it changes nothing.
+    unsafe { asm!("mrs {}, cpsr", out(reg) cpsr, options(nostack, preserves_flags)) };
+    cpsr
+}
+
+fn off_and_on() {
+    let mut spare = Spare::new();
+    let mut space = space();
+    space.enter();
+    // Plain stores: some of it is in the cache alone when that goes off.
+    let memory = spare.page();
+    let words = support::alias(memory).0 as *mut u32;
+    let pattern = |i: usize| 0x9E37_79B9_u32.wrapping_mul(i as u32 + 1);
+    for i in 0..1024 {
+        // SAFETY: spare memory, in the linear map.
+        unsafe { words.add(i).write(pattern(i)) };
+    }
+    let state = (WalkState::read(), vectors::base(), cpsr() & 0xFF);
+    let registers = [4, 5, 6, 7, 8, 9, 10, 11].map(|i| 0x1111_1111 * i);
+    for _ in 0..3 {
+        check_eq!(with_registers(&registers), registers);
+    }
+    check_eq!((WalkState::read(), vectors::base(), cpsr() & 0xFF), state);
+    // SAFETY: as above.
+    let kept = (0..1024).all(|i| unsafe { words.add(i).read() } == pattern(i));
+    check!(kept, "memory changed");
+    check_eq!(remove(&mut space), Ok(()));
+    space.enter();
+    let gone = mmu::translate(routine().start(), Query::KernelRead);
+    check_eq!(gone.map_err(|fault| fault.kind), Err(FaultKind::Translation));
+}
+
+fn between() {
+    let here = space();
+    let there = space();
+    here.enter();
+    // SAFETY: both map the routine to itself, and the kernel alike.
+    let gone = unsafe {
+        offline::set_root(image::placement().phys(offline::routine()), there.root(), Asid(0))
+    };
+    check_eq!(gone, Ok(()));
+    check_eq!(mmu::root(), there.root());
+    through();
+    check_eq!(mmu::root(), there.root());
+}
+
+fn sizes() {
+    let mut space = Space::new();
+    let before = (support::in_use(), world::checksum(&space.view()));
+    let swapper = world::checksum(&kernel().view.root());
+    let ranges: [(u32, u64); 8] = [
+        (0x0000_2000, 0x1000),
+        (0x4020_1000, 0x1000),
+        (0x4020_F000, 0x1_2000),
+        (0x401F_F000, 0x20_2000),
+        (0x4000_0000, 64 << 20),
+        (0x3FFF_F000, (64 << 20) + 0x2000),
+        (0x4000_0000, 1 << 30),
+        (0x0000_2000, 0xBEFF_E000),
+    ];
+    for (start, bytes) in ranges {
+        let range = VirtRange::new(VirtAddr(start), bytes).expect("it ends below 4 GiB");
+        // SAFETY: no CPU runs on the pgd.
+        let added = unsafe { space.identity_mapping_add(range, Access::ReadExecute) };
+        check_eq!(added, Ok(()), "{range}");
+        for at in [range.start(), VirtAddr(start + (bytes / 2) as u32), range.last()] {
+            let phys = space.translate(at).map(|found| found.phys.as_u64());
+            check_eq!(phys, Some(at.0.into()), "{range}");
+        }
+        let outside = [range.start().0.wrapping_sub(1), range.last().0.wrapping_add(1)];
+        for at in outside.map(VirtAddr) {
+            check_eq!(space.translate(at), None, "{at}, next to {range}");
+        }
+        // SAFETY: as above.
+        let deleted = unsafe { space.identity_mapping_del(range) };
+        check!(deleted.map(|flush| flush.pay()).is_ok(), "{range}");
+        check_eq!((support::in_use(), world::checksum(&space.view())), before, "{range}");
+    }
+    check_eq!(world::checksum(&kernel().view.root()), swapper, "swapper is not written");
+}
+
+fn conflicts() {
+    let mut spare = Spare::new();
+    let mut space = Space::new();
+    let page = VirtRange::page(routine().start());
+    let user = Attrs::user(Access::ReadWrite);
+    check_eq!(space.map(page, spare.page(), user, LeafSizes::PAGES), Ok(()));
+    let before = (support::in_use(), world::checksum(&space.view()));
+    let wide = VirtRange::aligned(page.start(), 21);
+    for range in [page, wide] {
+        // SAFETY: it is refused; else no CPU runs on the pgd.
+        let added = unsafe { space.identity_mapping_add(range, Access::ReadExecute) };
+        let refused = matches!(added, Err(EditError::Mapped { at, .. }) if at == page.start());
+        check!(refused, "{range}: {added:?}");
+        // SAFETY: as above.
+        let deleted = unsafe { space.identity_mapping_del(range) };
+        let refused = matches!(deleted, Err(EditError::NotMapped { .. }));
+        check!(refused, "{range} was deleted");
+        check_eq!((support::in_use(), world::checksum(&space.view())), before);
+    }
+    space.enter();
+    check!(probe::read(page.start()).is_ok());
+}
