@@ -99,8 +99,8 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
             }
             let raw = node.load(F::LEVELS[depth].index(range.start()));
             match F::decode_table(depth, raw) {
-                // SAFETY: the entry was just read from the table at this depth.
                 Some(table) if self.owns(&table) => {
+                    // SAFETY: the entry was just read from the table at this depth.
                     node = unsafe { Node::new(self.machine(), table.table, depth + 1) }
                 }
                 _ => break,
