@@ -89,7 +89,9 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     /// Maps `range` to itself, for the kernel alone, in the largest leaves that fit.
     ///
     /// Kernel mappings in the range are hidden until the mapping is deleted; what swapper changes
-    /// meanwhile in the pages next to them is not seen in this pgd.
+    /// meanwhile in the pages next to them is not seen in this pgd. User pages that share a table with the
+    /// range are open to the kernel for as long, whatever PXN and DACR say elsewhere: in the classic format
+    /// both are the table's.
     ///
     /// Entering and leaving the pgd needs the whole TLB flushed, as the kernel's global entries may
     /// translate the same addresses otherwise.
@@ -311,7 +313,13 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
                 let in_use = (0..child.level().entries()).any(|index| is_own(child.entry(index)));
                 // Where swapper has a block at the root, no pgd has a table from birth.
                 let block = depth == 0 && matches!(self.swapper.root.entry(index), Entry::Leaf(_));
-                if in_use || !block && keeps::<F>(self.layout(), depth, span.start()) {
+                let kept = !block && keeps::<F>(self.layout(), depth, span.start());
+                if in_use && !kept && !holds_identity(&child, span) {
+                    let link = planned(self.editor().link(depth, child.table()).ok());
+                    // SAFETY: only user space's own is left in the table.
+                    unsafe { node.store(index, link.unwrap_or_default()) };
+                }
+                if in_use || kept {
                     continue;
                 }
                 // SAFETY: swapper's entry cuts the table off, and the flush covers everything.
@@ -371,6 +379,15 @@ fn identity_leaf<F: Format>(
 /// Whether a leaf maps `span` to itself, for the kernel.
 fn is_identity(leaf: &Leaf, span: VirtRange) -> bool {
     !leaf.attrs.global && !leaf.attrs.user && leaf.frame == PhysAddr::from_u32(span.start().0)
+}
+
+/// Whether a table of the pgd's, which translates `span`, serves an identity mapping.
+fn holds_identity<F: Format, M: Machine>(node: &Node<'_, F, M>, span: VirtRange) -> bool {
+    (0..node.level().entries()).any(|index| match node.entry(index) {
+        Entry::Table(table) => table.owner == Owner::Kernel,
+        Entry::Leaf(leaf) => is_identity(&leaf, node.span(span.start(), index)),
+        _ => false,
+    })
 }
 
 /// Fills a new table with what swapper says about its addresses.

@@ -328,7 +328,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         walk::visit(&self.root, range, &mut visit)
     }
 
-    fn editor(&self) -> Editor<'m, F, M, PgdPolicy<'m, F>> {
+    pub(super) fn editor(&self) -> Editor<'m, F, M, PgdPolicy<'m, F>> {
         let policy = PgdPolicy {
             layout: self.swapper.layout,
             features: self.features,

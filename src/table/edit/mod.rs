@@ -130,7 +130,7 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
     }
 
     /// The descriptor of a link from `depth` to `table`.
-    fn link(&self, depth: usize, table: PhysAddr) -> Result<F::Raw, EncodeError> {
+    pub(crate) fn link(&self, depth: usize, table: PhysAddr) -> Result<F::Raw, EncodeError> {
         let owner = self.policy.owner();
         // Where leaves have no such bit, their table's entry speaks for all of them.
         let pxn = self.policy.pxn() && owner == Owner::User && !F::LEVELS[depth + 1].leaf_pxn;
