@@ -5,6 +5,7 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
 use armv7a_mm::format::EncodeError;
 use armv7a_mm::table::walk;
@@ -26,6 +27,7 @@ both_formats!(
     first_conflict_is_named,
     privileged_execution_is_closed,
     the_kernel_half_is_global,
+    visits_stop_when_told,
 );
 
 const DATA: Attrs = Attrs::kernel(Access::ReadWrite);
@@ -271,4 +273,26 @@ fn the_kernel_half_is_global<F: Format>() {
     pgd.map_at(user, 0x7000_0000, USER, LeafSizes::LARGEST).unwrap();
     pgd.modify_now(user, |attrs| attrs.with_global(true)).unwrap();
     assert!(!pgd.translate(user.start()).unwrap().leaf().unwrap().attrs.global);
+}
+
+fn visits_stop_when_told<F: Format>() {
+    let (host, layout) = (Host::<F>::new(), linux());
+    let mut swapper = swapper(&host, &layout);
+    let mut pgd = pgd(&host, &mut swapper);
+    pgd.map_at(range(0x3FFF_E000, 0x4000_2000), 0x7000_0000, USER, LeafSizes::LARGEST).unwrap();
+    let mut seen = Vec::new();
+    let stop = pgd.visit(range(0x3FFF_F000, 0x4000_1000), |mapped| {
+        seen.push((mapped.range.start().0, mapped.phys.as_u64()));
+        if seen.len() == 2 { ControlFlow::Break("enough") } else { ControlFlow::Continue(()) }
+    });
+    assert_eq!(stop, ControlFlow::Break("enough"));
+    assert_eq!(seen, [(0x3FFF_F000, 0x7000_1000), (0x4000_0000, 0x7000_2000)]);
+    let mut count = 0u64;
+    let all = pgd.visit(VirtRange::ALL, |mapped| {
+        count += mapped.range.bytes();
+        ControlFlow::<()>::Continue(())
+    });
+    assert!(all.is_continue());
+    let pages = Model::read(&host, pgd.root(), VirtRange::ALL).0.len() as u64;
+    assert_eq!(count, pages * u64::from(PAGE_SIZE));
 }

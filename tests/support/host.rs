@@ -111,6 +111,13 @@ impl<F: Format> Host<F> {
         self.state.borrow().counts
     }
 
+    /// The root in use that was handed out first.
+    pub fn first_root(&self) -> PhysAddr {
+        let state = self.state.borrow();
+        let mut roots = state.links.tables.iter().filter(|table| table.used && table.depth == 0);
+        PhysAddr::new(roots.next().expect("a root").base).unwrap()
+    }
+
     /// A TTBR holds `root` from now on: all below must have been published.
     pub fn activate(&self, root: PhysAddr) {
         let mut state = self.state.borrow_mut();

@@ -1,0 +1,343 @@
+//! The ends of everything: address 0, the last page, ranges that end at 4 GiB, the last physical page; and
+//! input that is refused with a typed error and changes nothing.
+
+mod support;
+
+use armv7a_mm::addr::RangeError;
+use armv7a_mm::format::EncodeError;
+use armv7a_mm::mm::Verdict;
+use armv7a_mm::table::edit::{Editor, Policy};
+use armv7a_mm::table::mem::{Maintenance, TableMemory};
+use armv7a_mm::table::node::Node;
+use armv7a_mm::table::walk;
+use support::audit::assert_same;
+use support::kernel::*;
+use support::model::Model;
+use support::*;
+
+both_formats!(
+    all_of_the_address_space,
+    first_and_last_page,
+    last_physical_page,
+    misaligned_and_overflowing,
+    not_this_trees_to_edit,
+    sealed_entries,
+    words_of_unknown_meaning,
+    identity_mappings_refused,
+);
+
+const DATA: Attrs = Attrs::kernel(Access::ReadWrite);
+const USER: Attrs = Attrs::user(Access::ReadWrite);
+const LARGEST: LeafSizes = LeafSizes::LARGEST;
+
+/// A tree without halves: every address may be edited.
+struct Anywhere;
+
+impl Policy for Anywhere {
+    fn owner(&self) -> Owner {
+        Owner::User
+    }
+    fn pxn(&self) -> bool {
+        false
+    }
+    fn asid(&self) -> Option<Asid> {
+        None
+    }
+    fn frozen(&self, _: usize, _: VirtAddr) -> bool {
+        false
+    }
+    fn keeps(&self, _: usize, _: VirtAddr) -> bool {
+        false
+    }
+}
+
+/// An empty tree of that kind.
+fn bare<F: Format>(host: &Host<F>) -> Editor<'_, F, Host<F>, Anywhere> {
+    let root = host.allocate(&F::LEVELS[0]).unwrap();
+    // SAFETY: a root of its own, which is zeroed first.
+    unsafe {
+        let node = Node::<F, _>::new(host, root, 0);
+        node.zero(0..node.level().entries());
+        let (from, bytes) = node.bytes(0..node.level().entries());
+        host.clean(from, bytes);
+        host.dsb_ish();
+        host.activate(root);
+        Editor::new(host, root, Anywhere)
+    }
+}
+
+/// What the only root in use translates.
+fn translate<F: Format>(host: &Host<F>, va: u32) -> Option<PhysAddr> {
+    // SAFETY: the first table handed out is the root.
+    let root = unsafe { Node::<F, _>::new(host, host.first_root(), 0) };
+    walk::translate(&root, VirtAddr(va)).map(|to| to.phys)
+}
+
+/// B32, B33: ranges that end at 4 GiB, and the one that is everything.
+fn all_of_the_address_space<F: Format>() {
+    let host = Host::<F>::new();
+    let mut tree = bare(&host);
+    let all = VirtRange::ALL;
+    // SAFETY: nobody reaches memory through these tables, here and below.
+    unsafe {
+        tree.map(all, phys(0), DATA, LARGEST).unwrap();
+        assert_eq!(host.counts(), [1, 0, 0], "leaves of the root alone");
+        let ends = [0, 0x7FFF_FFFF, 0x8000_0000, u32::MAX];
+        assert_eq!(ends.map(|va| translate(&host, va)), ends.map(|va| Some(phys(va.into()))));
+        tree.protect(all, Access::Read).unwrap().pay();
+        // Cut at the first and at the last page.
+        tree.protect(range(0x1000, 0xFFFF_F000), Access::ReadWrite).unwrap().pay();
+        let model = |va| Model::read(&host, host.first_root(), VirtRange::page(VirtAddr(va)));
+        for (va, access) in [
+            (0, Access::Read),
+            (0x1000, Access::ReadWrite),
+            (0xFFFF_E000, Access::ReadWrite),
+            (0xFFFF_F000, Access::Read),
+        ] {
+            let wanted = (u64::from(va), DATA.with_access(access));
+            assert_eq!(model(va).0.values().next(), Some(&wanted));
+        }
+        tree.unmap(all).unwrap().pay();
+        assert_eq!(host.counts(), [1, 0, 0]);
+        assert_eq!(ends.map(|va| translate(&host, va)), [None; 4]);
+        let refused = tree.unmap(all).map(drop);
+        assert_eq!(refused, Err(EditError::NotMapped { at: VirtAddr(0) }));
+        tree.clear(all).unwrap().pay();
+    }
+}
+
+/// B38: the first and the last entry of each table.
+fn first_and_last_page<F: Format>() {
+    let host = Host::<F>::new();
+    let mut tree = bare(&host);
+    for va in [0, 0xFFFF_F000] {
+        let page = VirtRange::page(VirtAddr(va));
+        // SAFETY: as above.
+        unsafe {
+            tree.map(page, phys(0x1234_5000), DATA, LARGEST).unwrap();
+            let beside = if va == 0 { 0x1000 } else { 0xFFFF_EFFF };
+            let found = [va, va + 0xFFF, beside].map(|va| translate(&host, va));
+            assert_eq!(found, [Some(phys(0x1234_5000)), Some(phys(0x1234_5FFF)), None]);
+            host.take_log();
+            tree.unmap(page).unwrap().pay();
+        }
+        assert!(host.take_log().iter().any(|op| op.is_tlbi()));
+        assert_eq!(host.counts(), [1, 0, 0]);
+    }
+    // A range that ends at the top and starts where nothing is aligned.
+    let tail = range(0xFE0F_F000, 0);
+    // SAFETY: as above.
+    unsafe {
+        tree.map(tail, phys(0x500F_F000), DATA, LARGEST).unwrap();
+        let mut model = Model::default();
+        model.map(tail, 0x500F_F000, DATA).unwrap();
+        model.assert_read(&host, host.first_root(), VirtRange::ALL);
+        tree.unmap(range(0xFF0F_F000, 0)).unwrap().pay();
+        model.clear(range(0xFF0F_F000, 0));
+        model.assert_read(&host, host.first_root(), VirtRange::ALL);
+        tree.unmap(range(0xFE0F_F000, 0xFF0F_F000)).unwrap().pay();
+    }
+    assert_eq!(host.counts(), [1, 0, 0]);
+}
+
+/// 40 bits, and in the classic format 32.
+fn last_physical_page<F: Format>() {
+    let host = Host::<F>::new();
+    let mut tree = bare(&host);
+    let page = range(0x4000_0000, 0x4000_1000);
+    let pages = range(0x4000_0000, 0x4000_2000);
+    let [last, start] = [0xFF_FFFF_F000, 0xFF_FFFF_E000].map(phys);
+    let mut map = |range, to| {
+        // SAFETY: as above.
+        let done = unsafe { tree.map(range, to, DATA, LARGEST) };
+        if done.is_ok() {
+            // SAFETY: as above.
+            unsafe { tree.unmap(range) }.unwrap().pay();
+        }
+        done
+    };
+    let (one, two) = if is_classic::<F>() {
+        let beyond = |at| Err(EditError::Encode(EncodeError::OutOfReach { at }));
+        (beyond(last), beyond(start))
+    } else {
+        (Ok(()), Ok(()))
+    };
+    assert_eq!((map(page, last), map(pages, start)), (one, two));
+    assert_eq!(map(pages, last), Err(EditError::PhysOverflow { start: last }));
+    assert_eq!(map(page, phys(0xFFFF_F000)), Ok(()));
+    let run = range(0x4000_0000, 0x4100_0000);
+    assert_eq!(map(run, phys(0xFF_FF00_0000)), Ok(()), "supersections and blocks reach the end");
+    assert!(map(range(0x4000_0000, 0x4100_1000), phys(0xFF_FF00_0000)).is_err());
+    assert_eq!(host.counts(), [1, 0, 0]);
+}
+
+fn misaligned_and_overflowing<F: Format>() {
+    let (host, layout) = (Host::<F>::new(), linux());
+    let mut swapper = swapper(&host, &layout);
+    let mut pgd = pgd(&host, &mut swapper);
+    let before = host.snapshot();
+    let odd = |start, bytes| VirtRange::new(VirtAddr(start), bytes).unwrap();
+    for range in [odd(0x4000_0800, 0x1000), odd(0x4000_0000, 0x1001), odd(0x4000_0001, 0xFFF)] {
+        let no = Err(EditError::Misaligned);
+        assert_eq!(pgd.map_at(range, 0x7000_0000, USER, LARGEST), no);
+        assert_eq!(pgd.unmap_now(range), no);
+        assert_eq!(pgd.clear_now(range), no);
+        assert_eq!(pgd.protect_now(range, Access::Read), no);
+        assert_eq!(pgd.identity_add(range, Access::Read), no);
+        assert_eq!(pgd.identity_del(range), no);
+    }
+    let page = range(0x4000_0000, 0x4000_1000);
+    assert_eq!(pgd.map_at(page, 0x7000_0800, USER, LARGEST), Err(EditError::Misaligned));
+    let device = USER.with_memory(MemoryType::Device).with_access(Access::ReadExecute);
+    let executable = EditError::Encode(EncodeError::ExecutableDevice(MemoryType::Device));
+    assert_eq!(pgd.map_at(page, 0x7000_0000, device, LARGEST), Err(executable));
+    assert_same(&host.snapshot(), &before);
+    assert_eq!(VirtRange::new(VirtAddr(5), 0), Err(RangeError::Empty));
+    assert_eq!(VirtRange::new(VirtAddr(0xFFFF_F000), 0x1001), Err(RangeError::Overflow));
+    assert_eq!(VirtRange::new(VirtAddr(1), u64::MAX), Err(RangeError::Overflow));
+    assert_eq!(VirtRange::new(VirtAddr(0), 1 << 32), Ok(VirtRange::ALL));
+    assert_eq!(VirtRange::inclusive(VirtAddr(2), VirtAddr(1)), Err(RangeError::Empty));
+    assert_eq!(PhysAddr::new(1 << 40), None);
+}
+
+fn not_this_trees_to_edit<F: Format>() {
+    let (host, layout) = (Host::<F>::new(), linux());
+    let mut swapper = swapper(&host, &layout);
+    let mut pgd = pgd(&host, &mut swapper);
+    let before = host.snapshot();
+    let out = |at| Err(EditError::OutOfBounds { at: VirtAddr(at) });
+    for (range, at) in [
+        (range(0, 0x1000), 0),
+        (range(0x1000, 0x3000), 0x1000),
+        (range(0xBEFF_F000, 0xBF00_1000), 0xBF00_0000),
+        (range(0xBF00_0000, 0xBF00_1000), 0xBF00_0000),
+        (range(0xFFFF_F000, 0), 0xFFFF_F000),
+        (VirtRange::ALL, 0),
+    ] {
+        assert_eq!(pgd.map_at(range, 0, USER, LARGEST), out(at));
+        assert_eq!(pgd.unmap_now(range), out(at));
+        assert_eq!(pgd.clear_now(range), out(at));
+        assert_eq!(pgd.protect_now(range, Access::Read), out(at));
+    }
+    for range in [range(0, 0x1000), range(0xBEFF_F000, 0xBF00_1000), VirtRange::ALL] {
+        let at = range.start().0;
+        assert_eq!(swapper.map_at(range, 0, DATA, LARGEST), out(at));
+        assert_eq!(swapper.unmap_now(range), out(at));
+        assert_eq!(swapper.protect_now(range, Access::Read), out(at));
+    }
+    assert_same(&host.snapshot(), &before);
+}
+
+/// Once pgds hold copies, a present entry of swapper's does not change: not whole, not in part, at no depth.
+fn sealed_entries<F: Format>() {
+    let linux = LayoutSpec::linux(0xC000_0000);
+    // Sections at the root, or a block in the private pmd; with all pmds, blocks of lowmem too.
+    for (spec, block) in
+        [(linux, 0xBF40_0000), (LayoutSpec { pmds: Pmds::Always, ..linux }, 0xC020_0000)]
+    {
+        let (host, layout) = (Host::<F>::new(), layout(spec));
+        let mut swapper = swapper(&host, &layout);
+        let module = range(0xBF40_0000, 0xBF60_0000);
+        swapper.map_at(module, 0x7000_0000, DATA, LARGEST).unwrap();
+        let pgd = pgd(&host, &mut swapper);
+        let before = host.snapshot();
+        let whole = VirtRange::aligned(VirtAddr(block), 21);
+        let page = VirtRange::page(VirtAddr(block + 0x3000));
+        for range in [whole, page] {
+            for done in [swapper.unmap_now(range), swapper.protect_now(range, Access::Read)] {
+                assert!(
+                    matches!(done, Err(EditError::Sealed { at }) if whole.contains(at) || at < whole.start()),
+                    "{done:?}"
+                );
+            }
+            let mapped = swapper.map_at(range, 0x7100_0000, DATA, LARGEST);
+            assert!(matches!(mapped, Err(EditError::Mapped { at, .. }) if at == range.start()));
+        }
+        assert_same(&host.snapshot(), &before);
+        // What lies below tables may change: every pgd sees it.
+        swapper.protect_now(range(0xBF00_0000, 0xBF00_1000), Access::Read).unwrap();
+        swapper.unmap_now(range(0xBF00_1000, 0xBF00_2000)).unwrap();
+        host.audit(swapper.root(), &[pgd.root()]);
+    }
+    // The entry of the low vectors, though absent, and though no table.
+    let (host, layout) = (Host::<F>::new(), low_vectors(0xC000_0000));
+    let mut swapper = empty_swapper(&host, &layout);
+    let pgd = pgd(&host, &mut swapper);
+    let before = host.snapshot();
+    let sealed = Err(EditError::Sealed { at: VirtAddr(0) });
+    assert_eq!(swapper.map_at(range(0, 0x1000), 0x7000_0000, DATA, LARGEST), sealed);
+    assert_same(&host.snapshot(), &before);
+    free(&host, pgd);
+}
+
+/// A stray word at any depth stops walks, and edits refuse it.
+fn words_of_unknown_meaning<F: Format>() {
+    for depth in 0..F::LEVELS.len() {
+        let (host, layout) = (Host::<F>::new(), linux());
+        let mut swapper = swapper(&host, &layout);
+        let mut pgd = swapper.pgd_alloc().unwrap();
+        let va = VirtAddr(0x4000_3000);
+        let page = VirtRange::page(va);
+        // A neighbour brings the tables.
+        pgd.map_at(range(0x4000_8000, 0x4000_9000), 0x7000_0000, USER, LARGEST).unwrap();
+        let step = walk::trace(&pgd.view(), va).nth(depth).unwrap();
+        host.plant(step.table, step.index, F::Raw::from_u64(0x1000));
+        assert_eq!(F::decode(depth, F::Raw::from_u64(0x1000)), Entry::Reserved);
+        let before = host.snapshot();
+        let refused = Err(EditError::Reserved { at: va });
+        assert_eq!(pgd.map_at(page, 0x7000_0000, USER, LARGEST), refused);
+        assert_eq!(pgd.unmap_now(page), refused);
+        assert_eq!(pgd.clear_now(page), refused);
+        assert_eq!(pgd.protect_now(page, Access::Read), refused);
+        assert_eq!(pgd.identity_add(page, Access::Read), refused);
+        assert_eq!(pgd.identity_del(page), Err(EditError::NotMapped { at: va }));
+        // Also in the middle of something larger.
+        let wide = range(0x3FF0_0000, 0x4100_0000);
+        let wide_refused = pgd.map_at(wide, 0x6FF0_0000, USER, LARGEST);
+        assert!(matches!(wide_refused, Err(EditError::Reserved { .. } | EditError::Mapped { .. })));
+        assert!(matches!(pgd.clear_now(wide), Err(EditError::Reserved { .. })));
+        assert_eq!(pgd.translate(va), None);
+        assert_eq!(touch(&swapper, &pgd, va.0), Verdict::User);
+        assert_same(&host.snapshot(), &before);
+    }
+}
+
+fn identity_mappings_refused<F: Format>() {
+    let (host, layout) = (Host::<F>::new(), linux());
+    let mut swapper = swapper(&host, &layout);
+    let mut pgd = swapper.pgd_alloc().unwrap();
+    pgd.map_at(range(0x4000_3000, 0x4000_4000), 0x7000_0000, USER, LARGEST).unwrap();
+    let before = host.snapshot();
+    // User space has something there.
+    let taken = pgd.identity_add(range(0x3FF0_0000, 0x4010_0000), Access::Read);
+    assert!(matches!(taken, Err(EditError::Mapped { at: VirtAddr(0x4000_3000), .. })), "{taken:?}");
+    // Nothing, user space's, the kernel's: no identity mapping.
+    for page in
+        [0x4000_0000, 0x4000_3000, 0xC000_0000, 0xFFFF_F000].map(|at| VirtRange::page(VirtAddr(at)))
+    {
+        assert_eq!(pgd.identity_del(page), Err(EditError::NotMapped { at: page.start() }));
+    }
+    assert_same(&host.snapshot(), &before);
+    // A part of a block, and a range of which a part is none.
+    let block = range(0x8000_0000, 0x8020_0000);
+    pgd.identity_add(block, Access::ReadExecute).unwrap();
+    let with = host.snapshot();
+    for (start, end, at) in [
+        (0x8000_0000, 0x8000_1000, 0x8000_0000),
+        (0x8000_0000, 0x8020_1000, 0x8020_0000),
+        (0x7FFF_F000, 0x8020_0000, 0x7FFF_F000),
+    ] {
+        let refused = pgd.identity_del(range(start, end));
+        assert_eq!(refused, Err(EditError::NotMapped { at: VirtAddr(at) }));
+    }
+    assert_same(&host.snapshot(), &with);
+    pgd.identity_del(block).unwrap();
+    // The first and the last page, and all that the kernel has.
+    for (start, end) in [(0, 0x1000), (0xFFFF_F000, 0), (0xC000_0000, 0)] {
+        pgd.identity_add(range(start, end), Access::Read).unwrap();
+        assert_eq!(pgd.translate(VirtAddr(start)).unwrap().phys, phys(start.into()));
+        host.audit(swapper.root(), &[pgd.root()]);
+        pgd.identity_del(range(start, end)).unwrap();
+        assert_same(&host.snapshot(), &before);
+    }
+}
