@@ -1,4 +1,4 @@
-//! The boot images, one for each page-table format.
+//! The images: what runs after the boot stub, one for each page-table format.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -58,40 +58,61 @@ impl FromStr for Format {
     }
 }
 
-/// Where the image of `format` is left.
-pub fn place(format: Format) -> PathBuf {
-    target_directory().join("boot").join(format!("{format}.elf"))
+/// What an image does once it has booted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Binary {
+    /// It tests the library.
+    Boot,
+    /// It measures the library.
+    Bench,
 }
 
-/// Builds the image of `format` in release and leaves it in its [`place`].
-///
-/// # Errors
-/// It does not build, or cannot be written.
-pub fn build(format: Format) -> Outcome<PathBuf> {
-    let image = place(format);
-    let complain = |error: std::io::Error| format!("{format}: {}: {error}", image.display());
-    if let Some(directory) = image.parent() {
-        fs::create_dir_all(directory).map_err(complain)?;
+impl Binary {
+    /// Its name in package `boot`, and that of its directory.
+    pub fn name(self) -> &'static str {
+        match self {
+            Binary::Boot => "boot",
+            Binary::Bench => "bench",
+        }
     }
-    // Cargo gives both images one name, so nobody else may build between our build and our copy.
-    let turn = File::create(image.with_file_name("building.lock")).map_err(complain)?;
-    turn.lock().map_err(complain)?;
 
-    let status = tool("cargo")
-        .args(["build", "--quiet", "--package", "boot", "--release", "--target", TARGET])
-        .args(format.features())
-        .arg("--target-dir")
-        .arg(target_directory())
-        .status()
-        .map_err(|error| format!("{format}: cargo does not start: {error}"))?;
-    if !status.success() {
-        return Err(format!("{format}: the boot image does not build"));
+    /// Where its image of `format` is left.
+    pub fn place(self, format: Format) -> PathBuf {
+        target_directory().join(self.name()).join(format!("{format}.elf"))
     }
-    // A new file under a new name, then renamed: a QEMU that boots the old one keeps it.
-    let fresh = image.with_extension("new");
-    fs::copy(target_directory().join(TARGET).join("release/boot"), &fresh).map_err(complain)?;
-    fs::rename(&fresh, &image).map_err(complain)?;
-    Ok(image)
+
+    /// Builds its image of `format` in release and leaves it in its [`place`](Self::place).
+    ///
+    /// # Errors
+    /// It does not build, or cannot be written.
+    pub fn build(self, format: Format) -> Outcome<PathBuf> {
+        let (name, image) = (self.name(), self.place(format));
+        let complain = |error: std::io::Error| format!("{format}: {}: {error}", image.display());
+        if let Some(directory) = image.parent() {
+            fs::create_dir_all(directory).map_err(complain)?;
+        }
+        // Cargo gives both formats' images one name, so nobody else may build between our build and our copy.
+        let turn = File::create(image.with_file_name("building.lock")).map_err(complain)?;
+        turn.lock().map_err(complain)?;
+
+        let status = tool("cargo")
+            .args(["build", "--quiet", "--package", "boot", "--bin", name])
+            .args(["--release", "--target", TARGET])
+            .args(format.features())
+            .arg("--target-dir")
+            .arg(target_directory())
+            .status()
+            .map_err(|error| format!("{format}: cargo does not start: {error}"))?;
+        if !status.success() {
+            return Err(format!("{format}: the {name} image does not build"));
+        }
+        // A new file under a new name, then renamed: a QEMU that boots the old one keeps it.
+        let fresh = image.with_extension("new");
+        let built = target_directory().join(TARGET).join("release").join(name);
+        fs::copy(built, &fresh).map_err(complain)?;
+        fs::rename(&fresh, &image).map_err(complain)?;
+        Ok(image)
+    }
 }
 
 /// `path` as a person would type it in the checkout.

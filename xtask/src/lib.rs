@@ -3,12 +3,13 @@
 //! ```text
 //!   options      what was asked for
 //!   setup        target, linker and QEMU: silent where nothing is missing
-//!   image        builds target/boot/{classic,lpae}.elf
+//!   image        builds target/{boot,bench}/{classic,lpae}.elf
 //!   disassembly  every store of a descriptor is one instruction (reads the image by elf)
 //!   qemu         boots an image, under a time limit
 //!   transcript   what the guest said, line by line
 //!   verdict      whether that is a success, or in one sentence why not
 //!   stages       `cargo xtask test`: all of it in order (its boots stand in matrix)
+//!   bench        `cargo xtask bench`: what every operation costs
 //!   command      child processes: right toolchain, live output, time limit
 //! ```
 //!
@@ -30,6 +31,7 @@
 //! command line is `boot`, followed by `--test NAME` when one was asked for: then those tests run whose name contains
 //! NAME, and the hidden ones (`red-fail`, …) only when NAME is all of their name.
 
+pub mod bench;
 pub mod command;
 pub mod disassembly;
 pub mod elf;

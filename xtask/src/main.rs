@@ -1,10 +1,10 @@
-//! `cargo xtask boot | test | build`: see [`xtask::options::HELP`].
+//! `cargo xtask boot | test | build | bench`: see [`xtask::options::HELP`].
 
 use std::process::ExitCode;
 
-use xtask::image::{self, Format};
+use xtask::image::{self, Binary, Format};
 use xtask::options::{self, BootOptions, Task};
-use xtask::{Outcome, qemu, setup, stages};
+use xtask::{Outcome, bench, qemu, setup, stages};
 
 fn main() -> ExitCode {
     let task = match options::parse(std::env::args_os().skip(1)) {
@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         }
         Task::Boot(options) => setup::ensure().and_then(|()| boot(&options)),
         Task::Build => setup::ensure().and_then(|()| build()),
+        Task::Bench(options) => setup::ensure().and_then(|()| bench::run(&options)),
         Task::Test => return stages::run_all(),
     };
     match done {
@@ -34,7 +35,7 @@ fn main() -> ExitCode {
 
 fn build() -> Outcome<()> {
     for format in Format::ALL {
-        let image = image::build(format)?;
+        let image = Binary::Boot.build(format)?;
         println!("{format}: {}", image::shown(&image));
     }
     Ok(())
@@ -44,7 +45,7 @@ fn build() -> Outcome<()> {
 fn boot(options: &BootOptions) -> Outcome<()> {
     let mut problems = Vec::new();
     for &format in &options.formats {
-        let booted = image::build(format).and_then(|image| {
+        let booted = Binary::Boot.build(format).and_then(|image| {
             println!("== {format}: {}", qemu::command_line(&options.guest, &image));
             if options.guest.debugger {
                 println!("   attach with: {}", qemu::debugger_command(&image));

@@ -29,10 +29,22 @@ cargo xtask boot [OPTIONS] [-- QEMU ARGS]
 
 cargo xtask test
     Everything: rustfmt, clippy, rustdoc, host and doc tests, the disassembly
-    of the images, and both images on a matrix of QEMU machines.
+    of the images, both images on a matrix of QEMU machines, and no instruction
+    count more than 3 % above the one checked in.
 
 cargo xtask build
     Leaves target/boot/classic.elf and target/boot/lpae.elf.
+
+cargo xtask bench [OPTIONS]
+    Counts the instructions of every operation on QEMU, beside the plain loop
+    that nothing can be faster than, Linux, and the best peer. A copy goes to
+    target/bench/guest.json.
+
+    --format classic|lpae   page-table format to measure                  [both]
+    --quick                 leave out what takes long
+    --markdown              print the table of the README
+    --bless                 check the counts in: tests/expected/counts-*.txt
+    --size                  instead: the library's code, module by module
 
 Each command first sets up what is missing (Arm target, linker, QEMU): silently
 where nothing is, never without being root where root is needed, and without
@@ -51,6 +63,8 @@ pub enum Task {
     Test,
     /// Build both images.
     Build,
+    /// Measure.
+    Bench(BenchOptions),
 }
 
 /// The options of `cargo xtask boot`.
@@ -60,6 +74,30 @@ pub struct BootOptions {
     pub formats: Vec<Format>,
     /// The machine to boot them on.
     pub guest: Guest,
+}
+
+/// The options of `cargo xtask bench`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BenchOptions {
+    /// The formats to measure, in order.
+    pub formats: Vec<Format>,
+    /// Leave out what takes long.
+    pub quick: bool,
+    /// What is wanted.
+    pub report: Report,
+}
+
+/// What `cargo xtask bench` is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// Count, and print tables.
+    Table,
+    /// Count, and print the README's table.
+    Markdown,
+    /// Count, and check the counts in.
+    Bless,
+    /// Print how large the code is.
+    Size,
 }
 
 /// Reads the arguments that follow the program's name.
@@ -72,7 +110,42 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Outcome<Task> {
         Some(border) => ours.split_off(border).split_off(1),
         None => Vec::new(),
     };
-    parse_ours(ours, for_qemu).map_err(|error| error.to_string())
+    let task = match ours.first().is_some_and(|command| command == "bench") {
+        true if for_qemu.is_empty() => parse_bench(ours.split_off(1)),
+        true => Err("`bench` hands nothing to QEMU".into()),
+        false => parse_ours(ours, for_qemu),
+    };
+    task.map_err(|error| error.to_string())
+}
+
+fn parse_bench(ours: Vec<OsString>) -> Result<Task, lexopt::Error> {
+    let mut parser = Parser::from_args(ours);
+    let mut bench =
+        BenchOptions { formats: Format::ALL.to_vec(), quick: false, report: Report::Table };
+    while let Some(argument) = parser.next()? {
+        let report = match argument {
+            Arg::Short('h') | Arg::Long("help") => return Ok(Task::Help),
+            Arg::Long("format") => {
+                bench.formats = vec![parser.value()?.parse()?];
+                continue;
+            }
+            Arg::Long("quick") => {
+                bench.quick = true;
+                continue;
+            }
+            Arg::Long("markdown") => Report::Markdown,
+            Arg::Long("bless") => Report::Bless,
+            Arg::Long("size") => Report::Size,
+            other => return Err(other.unexpected()),
+        };
+        if std::mem::replace(&mut bench.report, report) != Report::Table {
+            return Err("`bench` does one thing at a time".into());
+        }
+    }
+    match bench.quick && bench.report == Report::Bless {
+        true => Err("--bless needs every count: leave --quick out".into()),
+        false => Ok(Task::Bench(bench)),
+    }
 }
 
 fn parse_ours(ours: Vec<OsString>, for_qemu: Vec<OsString>) -> Result<Task, lexopt::Error> {
@@ -117,7 +190,9 @@ fn parse_ours(ours: Vec<OsString>, for_qemu: Vec<OsString>) -> Result<Task, lexo
         Some("build") => Ok(Task::Build),
         None if optioned => Err("the options belong to a command: `cargo xtask boot …`".into()),
         None | Some("help") => Ok(Task::Help),
-        Some(other) => Err(format!("there is no command `{other}`: boot, test or build").into()),
+        Some(other) => {
+            Err(format!("there is no command `{other}`: boot, test, build or bench").into())
+        }
     }
 }
 

@@ -27,6 +27,10 @@ pub struct Guest {
     pub cpus: u32,
     /// A filter on the names of self-tests.
     pub test: Option<String>,
+    /// What else the guest is told, word by word.
+    pub words: Vec<String>,
+    /// Every instruction takes a nanosecond, so that the guest can count them.
+    pub counting: bool,
     /// Wait for a debugger, without a time limit.
     pub debugger: bool,
     /// How long the guest may take.
@@ -43,6 +47,8 @@ impl Default for Guest {
             memory: "128M".into(),
             cpus: 1,
             test: None,
+            words: Vec::new(),
+            counting: false,
             debugger: false,
             limit: Duration::from_secs(60),
             extra: Vec::new(),
@@ -64,6 +70,19 @@ pub enum Show {
 /// # Errors
 /// One sentence that says what is red: see [`verdict::judge`].
 pub fn boot(format: Format, guest: &Guest, image: &Path, show: Show) -> Outcome<Counts> {
+    listen(format, guest, image, show).map(|(counts, _)| counts)
+}
+
+/// As [`boot`]; returns what it said, too.
+///
+/// # Errors
+/// As [`boot`].
+pub fn listen(
+    format: Format,
+    guest: &Guest,
+    image: &Path,
+    show: Show,
+) -> Outcome<(Counts, String)> {
     let mut command = tool(QEMU);
     command.args(arguments(guest, image));
     // Some machines have a sound chip, and QEMU complains where there is no sound.
@@ -82,7 +101,7 @@ pub fn boot(format: Format, guest: &Guest, image: &Path, show: Show) -> Outcome<
     if verdict.is_err() && show == Show::WhenRed {
         println!("{}", said.trim_end());
     }
-    verdict
+    verdict.map(|counts| (counts, said))
 }
 
 /// The command that [`boot`] runs, to be shown and typed.
@@ -113,7 +132,13 @@ fn arguments(guest: &Guest, image: &Path) -> Vec<OsString> {
         // QEMU takes a doubled comma for a comma.
         semihosting.push_str(&format!(",arg=--test,arg={}", test.replace(',', ",,")));
     }
+    for word in &guest.words {
+        semihosting.push_str(&format!(",arg={}", word.replace(',', ",,")));
+    }
     command.arg(semihosting);
+    if guest.counting {
+        command.args(["-icount", "shift=0"]);
+    }
     if guest.debugger {
         command.args(["-s", "-S"]);
     }

@@ -5,10 +5,10 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use crate::command::{stream, tool};
-use crate::image::{self, Format, TARGET};
+use crate::image::{Binary, Format, TARGET};
 use crate::qemu::{self, Show};
 use crate::verdict::Counts;
-use crate::{Outcome, disassembly, matrix, setup};
+use crate::{Outcome, bench, disassembly, matrix, setup};
 
 /// A name and what to do; it returns what it counted.
 type Stage = (String, Box<dyn Fn() -> Outcome<Counts>>);
@@ -69,11 +69,14 @@ fn all() -> Vec<Stage> {
         }
     }
     stages.push(stage("build both images", || {
-        Format::ALL.into_iter().try_for_each(|format| image::build(format).map(drop)).map(|()| ONE)
+        Format::ALL
+            .into_iter()
+            .try_for_each(|format| Binary::Boot.build(format).map(drop))
+            .map(|()| ONE)
     }));
     stages.push(stage("disassembly", || {
         for format in Format::ALL {
-            println!("   {}", disassembly::check(format, &image::place(format))?);
+            println!("   {}", disassembly::check(format, &Binary::Boot.place(format))?);
         }
         Ok(ONE)
     }));
@@ -81,9 +84,17 @@ fn all() -> Vec<Stage> {
         stages.push(stage(&format!("cargo test ({format})"), move || host_tests(format)));
     }
     for format in Format::ALL {
-        stages
-            .push(stage(&format!("QEMU ({format})"), move || boots(format, image::place(format))));
+        stages.push(stage(&format!("QEMU ({format})"), move || {
+            boots(format, Binary::Boot.place(format))
+        }));
     }
+    stages.push(stage("instruction counts", || {
+        for format in Format::ALL {
+            let counted = bench::counted::measure(format, false)?;
+            println!("   {}", bench::expected::check(format, &counted)?);
+        }
+        Ok(ONE)
+    }));
     stages
 }
 

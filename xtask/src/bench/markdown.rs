@@ -1,0 +1,33 @@
+//! Counts as a table for the README.
+
+use super::counted::Counted;
+use super::rows::ROWS;
+use super::table::number;
+use crate::image::Format;
+
+/// One table: every operation in a row, the formats side by side.
+pub fn table(all: &[(Format, Counted)], versions: &str) -> String {
+    let mut head = String::from("| instructions | per |");
+    let mut rule = String::from("|---|---|");
+    for (format, _) in all {
+        head.push_str(&format!(" {format} | floor | Linux 6.1 | peer |"));
+        rule.push_str("---:|---:|---:|---:|");
+    }
+    let mut table = format!("{head}\n{rule}\n");
+    for row in &ROWS {
+        table.push_str(&format!("| {} | {} |", row.name, row.unit));
+        for (format, counted) in all {
+            let cell = |count: Option<f64>| count.map_or("–".into(), number);
+            table.push_str(&format!(
+                " **{}** | {} | {} | {} |",
+                cell(counted.get(row.key)),
+                cell(counted.floor(row.key)),
+                cell(row.linux(*format)),
+                cell(row.peer(*format)),
+            ));
+        }
+        table.push('\n');
+    }
+    table.push_str(&format!("\nCounted by `cargo xtask bench`: {versions}.\n"));
+    table
+}

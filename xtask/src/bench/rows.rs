@@ -1,0 +1,173 @@
+//! The operations, and what they cost elsewhere.
+//!
+//! Linux: Debian's 6.1.176 kernels `armmp` (classic) and `armmp-lpae`, unmodified, on QEMU 7.2's cortex-a15 with
+//! 1 GiB; every instruction counted by a TCG plugin, and again by single steps. Its pgd_alloc is 4178 instructions
+//! (zeroed pages, freed ones or not) and 1200; pgd_free 689 and 1237, for a process that has a page table at
+//! address 0; `cpu_v7_set_pte_ext` alone, for one valid entry, 22 and 12; `do_translation_fault` that copies a
+//! kernel entry 39 and 56.
+//!
+//! The peer: `page_table_multiarch` 0.6.2, `PageTable32`, the one published library of Rust that has the short
+//! descriptors' second level: on the same emulator, counted by the same clock, the MMU off and TLB instructions executed.
+//! Creating a space that copies 1 GiB, and dropping it: 121 048. Per page: map 43.2 (83.0 where it was inlined
+//! differently), protect 49.0, translate in order 33.0, unmap 32.0, which keeps the tables. Per section 68.3. It has
+//! no long descriptors on 32-bit Arm.
+
+use crate::image::Format;
+
+/// A number for each format, in the order of [`Format::ALL`]; none where nobody does the same work.
+type Both = [Option<f64>; 2];
+
+const NOBODY: Both = [None, None];
+
+/// What an operation is to cost at most.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Reach {
+    /// So many instructions.
+    AtMost(f64),
+    /// So many, and hardly more than another operation: its key, and how many times its count.
+    Near(f64, &'static str, f64),
+    /// So many times the floor, and some.
+    Floor(f64, f64),
+}
+
+/// An operation that is measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// What the guest calls it.
+    pub key: &'static str,
+    /// What it is.
+    pub name: &'static str,
+    /// What a count is for.
+    pub unit: &'static str,
+    linux: Both,
+    peer: Both,
+    reach: [Reach; 2],
+}
+
+/// Every operation.
+pub const ROWS: [Row; 13] = {
+    use Reach::*;
+    [
+        Row {
+            key: "pgd_alloc_warm",
+            name: "pgd_alloc after a pgd_free",
+            unit: "call",
+            linux: [Some(4178.0), Some(1200.0)],
+            peer: NOBODY,
+            reach: [AtMost(100.0); 2],
+        },
+        Row {
+            key: "pgd_alloc_cold",
+            name: "pgd_alloc, nothing freed before",
+            unit: "call",
+            linux: [Some(4178.0), Some(1200.0)],
+            peer: NOBODY,
+            reach: [Floor(1.2, 150.0); 2],
+        },
+        Row {
+            key: "pgd_free",
+            name: "pgd_free, user half empty",
+            unit: "call",
+            linux: [Some(689.0), Some(1237.0)],
+            peer: NOBODY,
+            reach: [AtMost(100.0); 2],
+        },
+        Row {
+            key: "space_10",
+            name: "pgd_free and pgd_alloc, 10 alive",
+            unit: "pair",
+            linux: NOBODY,
+            peer: [Some(121_048.0), None],
+            reach: [AtMost(220.0); 2],
+        },
+        Row {
+            key: "space_10000",
+            name: "the same, 10 000 alive",
+            unit: "pair",
+            linux: NOBODY,
+            peer: [Some(121_048.0), None],
+            reach: [Near(220.0, "space_10", 1.05); 2],
+        },
+        Row {
+            key: "map_4k",
+            name: "map 1 GiB in pages",
+            unit: "page",
+            linux: [Some(22.0), Some(12.0)],
+            peer: [Some(43.2), None],
+            reach: [AtMost(4.0), AtMost(6.0)],
+        },
+        Row {
+            key: "map_largest",
+            name: "map 1 GiB in sections or 2 MiB blocks",
+            unit: "leaf",
+            linux: NOBODY,
+            peer: [Some(68.3), None],
+            reach: [AtMost(8.0); 2],
+        },
+        Row {
+            key: "map_one",
+            name: "map one page, its table there",
+            unit: "call",
+            linux: NOBODY,
+            peer: [Some(83.0), None],
+            reach: [AtMost(120.0); 2],
+        },
+        Row {
+            key: "unmap_4k",
+            name: "unmap 1 GiB of pages, tables freed",
+            unit: "page",
+            linux: NOBODY,
+            peer: [Some(32.0), None],
+            reach: [AtMost(4.0); 2],
+        },
+        Row {
+            key: "protect_4k",
+            name: "protect 1 GiB of pages",
+            unit: "page",
+            linux: NOBODY,
+            peer: [Some(49.0), None],
+            reach: [AtMost(8.0); 2],
+        },
+        Row {
+            key: "translate",
+            name: "translate, random pages of 1 GiB",
+            unit: "lookup",
+            linux: NOBODY,
+            peer: [Some(33.0), None],
+            reach: [AtMost(25.0), AtMost(35.0)],
+        },
+        Row {
+            key: "fault_sync",
+            name: "do_translation_fault that copies an entry",
+            unit: "call",
+            linux: [Some(39.0), Some(56.0)],
+            peer: NOBODY,
+            reach: [AtMost(39.0), AtMost(45.0)],
+        },
+        Row {
+            key: "idmap",
+            name: "identity_mapping_add and _del, a section",
+            unit: "pair",
+            linux: NOBODY,
+            peer: NOBODY,
+            reach: [Floor(2.0, 300.0); 2],
+        },
+    ]
+};
+
+impl Row {
+    /// What Linux needs.
+    pub fn linux(&self, format: Format) -> Option<f64> {
+        self.linux[format as usize]
+    }
+
+    /// What the best peer on this CPU needs.
+    pub fn peer(&self, format: Format) -> Option<f64> {
+        self.peer[format as usize]
+    }
+
+    /// What is to be reached.
+    pub fn reach(&self, format: Format) -> Reach {
+        self.reach[format as usize]
+    }
+}
