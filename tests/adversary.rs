@@ -6,8 +6,9 @@
 
 mod machine;
 
+use machine::Setup;
 use machine::bench::{ASID, Bench, FRAME, OTHER, Op, PAGE};
-use machine::{Setup, Violation};
+use machine::violation::Violation;
 
 /// Seeds by which a wrong sequence must have been seen to go wrong.
 const SEEDS: u64 = 60;

@@ -22,6 +22,7 @@ pub mod fault;
 pub mod leaf;
 pub mod long;
 pub mod memory;
+pub mod model;
 pub mod regs;
 pub mod rng;
 pub mod rules;
@@ -36,4 +37,3 @@ pub mod violation;
 pub mod walk;
 
 pub use state::Setup;
-pub use violation::Violation;

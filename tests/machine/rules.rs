@@ -131,7 +131,8 @@ impl State {
         if was == Word::Invalid && now == Word::Invalid {
             return;
         }
-        let live = self.tables.is_live(place);
+        let remembered = self.tables.is_live(place);
+        let live = remembered && !self.tables.trees[place.tree].offline;
         if live && matches!(self.rules.words[word], Published::Stored | Published::Cleaned) {
             self.report(Violation::StoredTwice { va });
         }
@@ -178,7 +179,8 @@ impl State {
             (Word::Table(was, _), Word::Table(now, _)) if was == now => {}
             (was, now) => {
                 if let Word::Table(next, _) = was {
-                    self.unlink(next, place, (va, last), word, live.then_some(Stage::Stored));
+                    let stage = remembered.then_some(Stage::Stored);
+                    self.unlink(next, place, (va, last), word, stage);
                 }
                 if let Word::Table(next, _) = now {
                     self.link(next, Place { tree: place.tree, va }, depth + 1);
@@ -246,12 +248,16 @@ impl State {
         }
         it.place = None;
         let words = it.words.clone();
-        // The table's own debt stands for what was owed in it.
+        // The table's own debt stands for what was owed in it; who waits for a store in it now waits for
+        // the one that cut it off.
         let mut executable = self.has_executable(table, first);
-        self.rules.debts.retain(|debt| {
-            let mine = debt.table.is_none() && words.contains(&debt.word);
-            executable |= mine && debt.executable;
-            !mine
+        self.rules.debts.retain_mut(|debt| {
+            let mine = words.contains(&debt.word);
+            if mine {
+                debt.word = word;
+                executable |= debt.executable;
+            }
+            !mine || debt.table.is_some()
         });
         if let Some(stage) = stage {
             self.rules.debts.push(Debt {
@@ -336,6 +342,7 @@ impl State {
                 let table = tables.of_word(word);
                 let it = tables.get_mut(table);
                 it.unpublished -= 1;
+                it.published |= it.unpublished == 0;
                 rules.isb_owed[cpu] |= it.place.is_some();
             }
             !done

@@ -106,7 +106,7 @@ impl Sim {
     /// its tables are everybody's.
     pub fn adopt(&self, root: u64, asid: Option<u8>, shared: bool) {
         let mut state = self.state.borrow_mut();
-        let tree = Tree { root, asid, shared, walked: 0 };
+        let tree = Tree { root, asid, shared, walked: 0, offline: false };
         let trees = &mut state.tables.trees;
         let gone = trees.iter().position(|tree| tree.root == u64::MAX);
         let index = match gone {
@@ -120,6 +120,14 @@ impl Sim {
             }
         };
         state.link(root, Place { tree: index, va: 0 }, 0);
+    }
+
+    /// Whether the tree at `root` is edited while no CPU walks it, and entered with an empty TLB.
+    pub fn set_offline(&self, root: u64, offline: bool) {
+        self.with(|state| {
+            let tree = state.tables.tree(root).expect("a tree");
+            state.tables.trees[tree].offline = offline;
+        });
     }
 
     /// No CPU walks the tree any more, and it will be freed.

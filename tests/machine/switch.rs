@@ -78,7 +78,7 @@ impl State {
         let unpublished = self
             .tables
             .allocated()
-            .find(|it| it.unpublished != 0 && it.place.is_some_and(|place| place.tree == tree));
+            .find(|it| !it.published && it.place.is_some_and(|place| place.tree == tree));
         if let Some(table) = unpublished.map(|it| it.pa) {
             self.report(Violation::LinkedUnpublished { va: 0, table });
         }

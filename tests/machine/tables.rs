@@ -14,6 +14,9 @@ pub struct Tree {
     pub shared: bool,
     /// CPUs that may remember something of it, a bit each.
     pub walked: u32,
+    /// No CPU walks it while it is edited, and whoever enters it forgets everything first: translations may
+    /// change as they like, but tables go as ever.
+    pub offline: bool,
 }
 
 impl Tree {
@@ -44,6 +47,8 @@ pub struct Table {
     pub links: u32,
     /// Words that no barrier has made visible to every walker yet.
     pub unpublished: usize,
+    /// Whether there was a time when there were none.
+    pub published: bool,
 }
 
 /// Equal pieces of memory.
@@ -96,6 +101,7 @@ impl Tables {
                     place: None,
                     links: 0,
                     unpublished: 0,
+                    published: false,
                 });
                 word += words;
             }
@@ -175,6 +181,7 @@ impl Tables {
         it.allocated = true;
         it.depth = depth;
         it.unpublished = it.words.len();
+        it.published = false;
         Some(table)
     }
 

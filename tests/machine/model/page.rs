@@ -1,0 +1,73 @@
+//! One page as the kernel means it, and whether what a CPU found is that.
+
+use std::collections::BTreeMap;
+
+use armv7a_mm::attr::{Access, Attrs, MemoryType, Shareability};
+
+use crate::machine::fault::Cause;
+use crate::machine::leaf::{Allowed, Cached, Memory, Share};
+use crate::machine::violation::Found;
+
+/// Where a page lies and what may be done with it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Page {
+    pub phys: u64,
+    pub attrs: Attrs,
+}
+
+/// Pages by number, which is the address without its low 12 bits.
+pub type Map = BTreeMap<u32, Page>;
+
+/// Whether `found` is what an access to `va` should come to. `pxn` says that user space's pages are closed to
+/// privileged execution.
+pub fn agrees(found: &Found, page: Option<&Page>, va: u32, pxn: bool) -> bool {
+    let fault = match page {
+        None => Some(Cause::Translation),
+        Some(page) if page.attrs.access == Access::None => Some(Cause::Translation),
+        Some(page) if !page.attrs.young => Some(Cause::AccessFlag),
+        Some(_) => None,
+    };
+    match (found, page, fault) {
+        (Found::Fault(status), _, Some(cause)) => status.cause == cause,
+        (Found::Hit(phys, leaf), Some(page), None) => {
+            let attrs = &page.attrs;
+            let write = attrs.access == Access::ReadWrite;
+            let execute = attrs.access == Access::ReadExecute;
+            let kernel = Allowed { read: true, write, execute: execute && !(attrs.user && pxn) };
+            let user = Allowed {
+                read: attrs.user,
+                write: attrs.user && write,
+                execute: attrs.user && execute,
+            };
+            // Device memory is shareable whatever its descriptor says (A3.5.7).
+            let shared = !attrs.memory.is_normal() || leaf.share == share(attrs.share);
+            *phys == page.phys | u64::from(va & 0xFFF)
+                && leaf.kernel == kernel
+                && leaf.user == user
+                && leaf.global == attrs.global
+                && leaf.memory == memory(attrs.memory)
+                && shared
+        }
+        _ => false,
+    }
+}
+
+fn share(share: Shareability) -> Share {
+    match share {
+        Shareability::Non => Share::Non,
+        Shareability::Outer => Share::Outer,
+        Shareability::Inner => Share::Inner,
+    }
+}
+
+fn memory(memory: MemoryType) -> Memory {
+    let normal = |cached| Memory::Normal(cached, cached);
+    match memory {
+        MemoryType::StronglyOrdered => Memory::StronglyOrdered,
+        MemoryType::Device => Memory::Device,
+        MemoryType::WriteThrough => normal(Cached::WriteThrough),
+        MemoryType::WriteBack => normal(Cached::WriteBack),
+        MemoryType::NonCacheable => normal(Cached::Not),
+        MemoryType::WriteBackWriteAllocate => normal(Cached::WriteBackAllocate),
+    }
+}
