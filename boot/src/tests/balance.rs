@@ -12,7 +12,7 @@ use super::{support, world};
 use crate::harness::Test;
 use crate::kernel::kernel;
 use crate::memory::machine;
-use crate::{check, check_eq, skip};
+use crate::{check, check_eq, image, skip};
 
 /// Runs before all others.
 pub const FIRST: &[Test] =
@@ -31,7 +31,7 @@ fn nothing_but_swapper() {
     MAP.lock().get_or_insert_with(map);
     check_eq!(support::in_use(), (0, TableCounts::default()));
     let heap = machine().memory();
-    let bytes = crate::image::heap().bytes() as usize;
+    let bytes = image::heap().bytes() as usize;
     check_eq!(heap.used() + heap.free_bytes(), bytes, "bytes of the heap");
     let tables: usize = world::tables(&kernel().view.root()).into_iter().sum();
     let counts = heap.counts();

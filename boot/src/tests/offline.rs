@@ -6,6 +6,7 @@ use armv7a_mm::attr::{Access, Attrs};
 use armv7a_mm::format::{Active, Descriptor, Entry, FaultKind, Format, Leaf, Owner, TableEntry};
 use armv7a_mm::table::walk::{self, Step};
 
+use super::idmap;
 use super::kinds::Kind;
 use super::oracle;
 use super::support::{self, PTE, Space, Spare};
@@ -27,14 +28,10 @@ fn routine() -> PhysAddr {
 /// A space, entered, with the routine's page mapped to itself; `None` where that lies among the kernel's
 /// addresses.
 fn with_identity() -> Option<Space> {
-    let page = VirtRange::page(VirtAddr(routine().as_u64() as u32));
-    if !LAYOUT.user().encloses(page) {
+    if !LAYOUT.user().encloses(idmap::routine()) {
         return None;
     }
-    let mut space = Space::new();
-    // SAFETY: it is the kernel's own code, to run.
-    let added = unsafe { space.identity_mapping_add(page, Access::ReadExecute) };
-    added.expect("nothing else is mapped in a new pgd");
+    let space = idmap::space();
     space.enter();
     Some(space)
 }

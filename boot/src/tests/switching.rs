@@ -14,7 +14,7 @@ use armv7a_mm::table::walk;
 use super::support::{self, Space, Spare};
 use crate::harness::Test;
 use crate::kernel::kernel;
-use crate::{check_eq, probe};
+use crate::{check, check_eq, probe};
 
 /// The tests.
 pub const TESTS: &[Test] = &[
@@ -54,12 +54,15 @@ fn contents() {
     }
 }
 
-/// Each of the four ways to forget a page, between a switch and the first use.
+/// An instruction that has the TLB forget [`AT`], and perhaps more.
+type Forget = fn(Reach);
+
+/// Each of the four, between a switch and the first use.
 fn invalidations() {
     let mut spare = Spare::new();
     let older = space(&mut spare, VALUES[0]);
     let younger = space(&mut spare, VALUES[1]);
-    let ways: [(&str, fn(Reach)); 4] = [
+    let ways: [(&str, Forget); 4] = [
         ("TLBIMVA", |reach| tlb::page(reach, AT, Asid(0))),
         ("TLBIMVAA", |reach| tlb::page_everywhere(reach, AT)),
         ("TLBIASID", |reach| tlb::address_space(reach, Asid(0))),
@@ -70,7 +73,7 @@ fn invalidations() {
         for reach in [Reach::Local, Reach::InnerShareable] {
             for (space, value) in [(&younger, VALUES[1]), (&older, VALUES[0])] {
                 // The TLB holds the other space's page when TTBR0 changes.
-                check_eq!(probe::read(AT).is_ok(), true);
+                check!(probe::read(AT).is_ok());
                 // SAFETY: both map the kernel alike, and what ASID 0 has in the TLB goes before its use.
                 unsafe { mmu::set_root(space.root(), Asid(0)) };
                 forget(reach);
@@ -103,7 +106,7 @@ fn kernel_half() {
         });
         check_eq!(all, ControlFlow::Continue(()), "not as in swapper");
     }
-    check_eq!(leaves > 24, true);
+    check!(leaves > 24, "{leaves} leaves in two spaces");
 }
 
 fn holes() {

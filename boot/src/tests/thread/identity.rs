@@ -11,6 +11,7 @@ use armv7a_mm::table::edit::LeafSizes;
 use armv7a_mm::table::walk;
 
 use crate::kernel::kernel;
+use crate::tests::idmap::routine;
 use crate::tests::support::{self, Space};
 use crate::tests::windows::link;
 use crate::tests::world::World;
@@ -27,12 +28,6 @@ const BYTES: u32 = 4 << 20;
 
 /// How far the words are apart that tell pages of it from each other.
 const STEP: u32 = 16 << 10;
-
-/// The page that runs with the MMU off, mapped to itself.
-fn routine() -> VirtRange {
-    let at = image::placement().phys(offline::routine());
-    VirtRange::page(VirtAddr(at.as_u64() as u32))
-}
 
 /// Where the linear map has the memory behind the identity mapping.
 fn around() -> (VirtRange, PhysAddr) {
@@ -94,7 +89,7 @@ pub fn live() {
 
     space.enter();
     check_eq!(mmu::translate(at, Query::KernelRead), Ok(PhysAddr::from_u32(at.0)));
-    check_eq!(mmu::translate(at, Query::UserRead).is_ok(), false);
+    check!(mmu::translate(at, Query::UserRead).is_err());
     check_eq!(readable(), all());
     // SAFETY: the pgd in use maps the routine's page to itself, and stays in use.
     let through = unsafe {
