@@ -9,6 +9,11 @@ use super::{Descriptor, Entry, Format, Host, Owner, PhysAddr};
 pub struct Snapshot(BTreeMap<u64, Vec<u8>>);
 
 impl Snapshot {
+    /// How many tables.
+    pub fn tables(&self) -> usize {
+        self.0.len()
+    }
+
     /// Where this differs from `then`: the first byte of the first table that does, or a table that is
     /// not in both.
     fn difference(&self, then: &Self) -> Option<String> {
