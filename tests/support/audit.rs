@@ -119,6 +119,12 @@ impl<F: Format> Host<F> {
         state.debts.assert_paid();
     }
 
+    /// Asserts that the TLBs forgot every change, and that the next instruction sees it.
+    #[track_caller]
+    pub fn assert_paid(&self) {
+        self.state.borrow().debts.assert_paid();
+    }
+
     fn audit_own(&self, table: u64, depth: usize, shared: &BTreeSet<u64>, own: &mut BTreeSet<u64>) {
         assert!(own.insert(table), "two entries own one table");
         assert!(!shared.contains(&table), "a pgd owns a table of swapper's");

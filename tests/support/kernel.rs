@@ -129,14 +129,19 @@ edit!(Pgd, Swapper);
 
 /// The edits that pgds alone have, without their promises.
 pub trait EditUser<'m, F: Format> {
-    /// Unmaps what is mapped.
-    fn clear_now(&mut self, range: VirtRange) -> Done;
+    /// Unmaps what is mapped, and leaves the flush unpaid.
+    fn clear_late(&mut self, range: VirtRange) -> Late<'m, F>;
     /// Changes attributes.
     fn modify_now(&mut self, range: VirtRange, change: impl Fn(Attrs) -> Attrs) -> Done;
     /// Adds an identity mapping; the pgd must not be active.
     fn identity_add(&mut self, range: VirtRange, access: Access) -> Done;
     /// Deletes one, and leaves the flush unpaid.
     fn identity_del_late(&mut self, range: VirtRange) -> Late<'m, F>;
+
+    /// Unmaps what is mapped.
+    fn clear_now(&mut self, range: VirtRange) -> Done {
+        self.clear_late(range).map(Flush::pay)
+    }
 
     /// Deletes one.
     fn identity_del(&mut self, range: VirtRange) -> Done {
@@ -145,9 +150,9 @@ pub trait EditUser<'m, F: Format> {
 }
 
 impl<'m, F: Format> EditUser<'m, F> for Pgd<'m, F, Host<F>> {
-    fn clear_now(&mut self, range: VirtRange) -> Done {
+    fn clear_late(&mut self, range: VirtRange) -> Late<'m, F> {
         // SAFETY: nobody reaches memory through these tables.
-        unsafe { self.clear(range) }.map(Flush::pay)
+        unsafe { self.clear(range) }
     }
 
     fn modify_now(&mut self, range: VirtRange, change: impl Fn(Attrs) -> Attrs) -> Done {
