@@ -10,70 +10,18 @@
 //! pgd owns, is in use by this pgd; all else in a slot of the kernel half is a copy, which
 //! [`identity_mapping_del`](Pgd::identity_mapping_del) replaces by swapper's entry.
 
+mod model;
+
+use self::model::Model;
 use super::pgd::{Pgd, keeps};
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
 use crate::attr::{Access, Attrs};
-use crate::format::{EncodeError, Entry, Format, Leaf, Owner, RUN, Runs, TableEntry};
+use crate::format::{EncodeError, Entry, Format, Leaf, Owner, RUN, TableEntry};
 use crate::table::error::EditError;
 use crate::table::flush::{Flush, publish};
 use crate::table::mem::Machine;
 use crate::table::node::Node;
 use crate::table::reserve::{Need, Reserve, planned};
-
-/// What swapper says about the entries of one of the pgd's tables.
-enum Model<'m, F: Format, M> {
-    /// Nothing is mapped there.
-    Nothing,
-    /// Swapper's table for the same addresses.
-    Table(Node<'m, F, M>),
-    /// A larger leaf of swapper's: where `start` lies, and what it is.
-    Leaf { start: VirtAddr, leaf: Leaf },
-}
-
-impl<'m, F: Format, M: Machine> Model<'m, F, M> {
-    /// The entry for `va` at `depth`, if it were copied alone: a leaf of a run stands for itself.
-    fn entry(&self, depth: usize, va: VirtAddr) -> Result<F::Raw, EncodeError> {
-        let level = &F::LEVELS[depth];
-        let va = va.align_down(level.shift);
-        let (start, leaf) = match self {
-            Self::Nothing => return Ok(F::Raw::default()),
-            Self::Table(node) => match node.entry(node.index(va)) {
-                Entry::Leaf(leaf) if leaf.run => (run_start(level.runs, va, level.shift), leaf),
-                _ => return Ok(node.load(node.index(va))),
-            },
-            Self::Leaf { start, leaf } => (*start, *leaf),
-        };
-        let frame = PhysAddr::truncate(leaf.frame.as_u64() + u64::from(va.0 - start.0));
-        // Privileged execution is swapper's own.
-        F::encode(depth, Entry::Leaf(Leaf { frame, run: false, pxn: false, ..leaf }))
-    }
-
-    /// What swapper says about the table below the entry for `va`.
-    fn below(&self, va: VirtAddr) -> Self {
-        match self {
-            Self::Nothing => Self::Nothing,
-            Self::Leaf { start, leaf } => Self::Leaf { start: *start, leaf: *leaf },
-            Self::Table(node) => match node.entry(node.index(va)) {
-                // SAFETY: the entry was just read from this node.
-                Entry::Table(table) => Self::Table(unsafe { node.child(table) }),
-                Entry::Leaf(leaf) => {
-                    let level = node.level();
-                    let runs = if leaf.run { level.runs } else { None };
-                    Self::Leaf { start: run_start(runs, va, level.shift), leaf }
-                }
-                _ => Self::Nothing,
-            },
-        }
-    }
-}
-
-/// The address whose frame a leaf for `va` holds: its own, or its identical run's.
-fn run_start(runs: Option<Runs>, va: VirtAddr, shift: u32) -> VirtAddr {
-    match runs {
-        Some(Runs::Identical) => va.align_down(shift + RUN.trailing_zeros()),
-        _ => va.align_down(shift),
-    }
-}
 
 /// Whether an entry is this pgd's use of the slot, and not a copy of swapper's.
 fn is_own(entry: Entry) -> bool {
