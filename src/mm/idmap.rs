@@ -12,11 +12,11 @@
 
 mod model;
 
-use self::model::Model;
+use self::model::{Model, run_start};
 use super::pgd::{Pgd, keeps};
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
 use crate::attr::{Access, Attrs};
-use crate::format::{EncodeError, Entry, Format, Leaf, Owner, RUN, TableEntry};
+use crate::format::{EncodeError, Entry, Format, Leaf, Level, Owner, RUN, TableEntry};
 use crate::table::error::EditError;
 use crate::table::flush::{Flush, publish};
 use crate::table::mem::Machine;
@@ -232,7 +232,14 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
                     // SAFETY: the entry was just read from this node.
                     self.plan_removal(&unsafe { node.child(table) }, part)?;
                 }
-                Entry::Leaf(leaf) if is_identity(&leaf, span) && part == span => {}
+                Entry::Leaf(leaf) if is_identity(node.level(), &leaf, span.start()) => {
+                    // User space's edits of its half may have made runs of what was added.
+                    let shift =
+                        node.level().shift + if leaf.run { RUN.trailing_zeros() } else { 0 };
+                    if !range.encloses(VirtRange::aligned(span.start(), shift)) {
+                        return Err(EditError::NotMapped { at: part.start() });
+                    }
+                }
                 _ => return Err(EditError::NotMapped { at: part.start() }),
             }
         }
@@ -324,16 +331,20 @@ fn identity_leaf<F: Format>(
     F::encode(depth, Entry::Leaf(Leaf { frame, attrs, run: false, pxn: false }))
 }
 
-/// Whether a leaf maps `span` to itself, for the kernel.
-fn is_identity(leaf: &Leaf, span: VirtRange) -> bool {
-    !leaf.attrs.global && !leaf.attrs.user && leaf.frame == PhysAddr::from_u32(span.start().0)
+/// Whether the leaf for `va` maps it to itself, for the kernel.
+fn is_identity(level: &Level, leaf: &Leaf, va: VirtAddr) -> bool {
+    let runs = if leaf.run { level.runs } else { None };
+    let holder = run_start(runs, va, level.shift);
+    !leaf.attrs.global && !leaf.attrs.user && leaf.frame == PhysAddr::from_u32(holder.0)
 }
 
 /// Whether a table of the pgd's, which translates `span`, serves an identity mapping.
 fn holds_identity<F: Format, M: Machine>(node: &Node<'_, F, M>, span: VirtRange) -> bool {
     (0..node.level().entries()).any(|index| match node.entry(index) {
         Entry::Table(table) => table.owner == Owner::Kernel,
-        Entry::Leaf(leaf) => is_identity(&leaf, node.span(span.start(), index)),
+        Entry::Leaf(leaf) => {
+            is_identity(node.level(), &leaf, node.span(span.start(), index).start())
+        }
         _ => false,
     })
 }

@@ -53,7 +53,7 @@ impl<'m, F: Format, M: Machine> Model<'m, F, M> {
 }
 
 /// The address whose frame a leaf for `va` holds: its own, or its identical run's.
-fn run_start(runs: Option<Runs>, va: VirtAddr, shift: u32) -> VirtAddr {
+pub(super) fn run_start(runs: Option<Runs>, va: VirtAddr, shift: u32) -> VirtAddr {
     match runs {
         Some(Runs::Identical) => va.align_down(shift + RUN.trailing_zeros()),
         _ => va.align_down(shift),
