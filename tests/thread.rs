@@ -13,7 +13,6 @@ both_formats!(
     window_shares_a_root_entry,
     abort_on_the_window_of_a_dying_pgd,
     identity_mapping_lands_on_marked_entries,
-    identity_mappings_may_overlap_a_root_entry_in_turn,
     low_vectors,
     low_vectors_in_a_private_table,
     pgd_alloc_unwinds,
@@ -113,21 +112,6 @@ fn abort_on_the_window_of_a_dying_pgd<F: Format>() {
     host.audit(swapper.root(), &[]);
 }
 
-/// A kernel whose RAM lies above PAGE_OFFSET: virtual 0x8000_0000 up, where identity mappings of RAM land,
-/// is lowmem, mapped to `to` up.
-fn high_ram<'m, F: Format>(
-    host: &'m Host<F>,
-    layout: &'m Layout,
-    to: u64,
-) -> Swapper<'m, F, Host<F>> {
-    let mut swapper = empty_swapper(host, layout);
-    let attrs = Attrs::kernel(Access::ReadWrite);
-    let bytes = if phys(to).is_aligned(30) { 1 << 30 } else { 48 << 20 };
-    let lowmem = VirtRange::new(VirtAddr(0x8000_0000), bytes).unwrap();
-    swapper.map_at(lowmem, to, attrs, LeafSizes::LARGEST).unwrap();
-    swapper
-}
-
 /// Identity mappings of RAM at 0x8000_0000: pages, a part of a block and of a run, a block, more blocks,
 /// across root entries.
 const IDENTITY: [(u32, u32); 7] = [
@@ -186,43 +170,6 @@ fn check_identity_mappings<F: Format>(layout: &Layout) {
         // SAFETY: it was never in a TTBR; the identity mapping goes with it.
         unsafe { pgd.pgd_free() };
         host.audit(swapper.root(), &[]);
-    }
-}
-
-/// Case 3, more than one at a time: each del restores its own part.
-fn identity_mappings_may_overlap_a_root_entry_in_turn<F: Format>() {
-    let layout = layout(LayoutSpec::linux(0x4000_0000));
-    for to in [0xC000_0000, 0xC200_0000, 0xC001_0000] {
-        let host = Host::<F>::new();
-        let mut swapper = high_ram(&host, &layout, to);
-        let mut pgd = swapper.pgd_alloc().unwrap();
-        let untouched = host.snapshot();
-        let around = range(0x8000_0000, 0x8200_0000);
-        let before = Model::read(&host, swapper.root(), around);
-        let parts =
-            [(0x8000_0000, 0x8000_4000), (0x8000_4000, 0x8012_0000), (0x8040_0000, 0x8060_0000)];
-        let attrs = Attrs::kernel(Access::Read).with_global(false);
-        // In the order of adding, and against it.
-        for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
-            let mut wanted = before.clone();
-            for (start, end) in parts {
-                pgd.identity_add(range(start, end), Access::Read).unwrap();
-                wanted.clear(range(start, end));
-                wanted.map(range(start, end), start.into(), attrs).unwrap();
-                wanted.assert_read(&host, pgd.root(), around);
-            }
-            for (start, end) in order.map(|n: usize| parts[n]) {
-                pgd.identity_del(range(start, end)).unwrap();
-                wanted.clear(range(start, end));
-                wanted.0.extend(before.part(range(start, end)).0);
-                wanted.assert_read(&host, pgd.root(), around);
-                assert_whole_runs(&host, pgd.root());
-                host.audit(swapper.root(), &[pgd.root()]);
-            }
-            assert_same(&host.snapshot(), &untouched);
-        }
-        // SAFETY: it was never in a TTBR.
-        unsafe { pgd.pgd_free() };
     }
 }
 

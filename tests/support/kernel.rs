@@ -64,6 +64,21 @@ pub fn swapper<'m, F: Format>(host: &'m Host<F>, layout: &'m Layout) -> Swapper<
     swapper_with_ram(host, layout, 0x6400_0000)
 }
 
+/// A kernel whose RAM lies above PAGE_OFFSET: virtual 0x8000_0000 up, where identity mappings of RAM land,
+/// is lowmem, mapped to `to` up.
+pub fn high_ram<'m, F: Format>(
+    host: &'m Host<F>,
+    layout: &'m Layout,
+    to: u64,
+) -> Swapper<'m, F, Host<F>> {
+    let mut swapper = empty_swapper(host, layout);
+    let attrs = Attrs::kernel(Access::ReadWrite);
+    let bytes = if phys(to).is_aligned(30) { 1 << 30 } else { 48 << 20 };
+    let lowmem = VirtRange::new(VirtAddr(0x8000_0000), bytes).unwrap();
+    swapper.map_at(lowmem, to, attrs, LeafSizes::LARGEST).unwrap();
+    swapper
+}
+
 /// A pgd in a TTBR.
 pub fn pgd<'m, F: Format>(
     host: &'m Host<F>,

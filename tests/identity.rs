@@ -1,0 +1,183 @@
+//! Identity mappings beyond the thread's case (`thread.rs`): several at once, beside user space's pages, and in
+//! random sequences against a plain model.
+
+mod support;
+
+use support::audit::assert_same;
+use support::kernel::*;
+use support::model::{Model, assert_whole_runs};
+use support::random::Random;
+use support::*;
+
+both_formats!(each_restores_its_own_part, beside_user_pages, random_sequences);
+
+/// More than one at a time: each del restores its own part.
+fn each_restores_its_own_part<F: Format>() {
+    let layout = layout(LayoutSpec::linux(0x4000_0000));
+    for to in [0xC000_0000, 0xC200_0000, 0xC001_0000] {
+        let host = Host::<F>::new();
+        let mut swapper = high_ram(&host, &layout, to);
+        let mut pgd = swapper.pgd_alloc().unwrap();
+        let untouched = host.snapshot();
+        let around = range(0x8000_0000, 0x8200_0000);
+        let before = Model::read(&host, swapper.root(), around);
+        let parts =
+            [(0x8000_0000, 0x8000_4000), (0x8000_4000, 0x8012_0000), (0x8040_0000, 0x8060_0000)];
+        let attrs = Attrs::kernel(Access::Read).with_global(false);
+        // In the order of adding, and against it.
+        for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
+            let mut wanted = before.clone();
+            for (start, end) in parts {
+                pgd.identity_add(range(start, end), Access::Read).unwrap();
+                wanted.clear(range(start, end));
+                wanted.map(range(start, end), start.into(), attrs).unwrap();
+                wanted.assert_read(&host, pgd.root(), around);
+            }
+            for (start, end) in order.map(|n: usize| parts[n]) {
+                pgd.identity_del(range(start, end)).unwrap();
+                wanted.clear(range(start, end));
+                wanted.0.extend(before.part(range(start, end)).0);
+                wanted.assert_read(&host, pgd.root(), around);
+                assert_whole_runs(&host, pgd.root());
+                host.audit(swapper.root(), &[pgd.root()]);
+            }
+            assert_same(&host.snapshot(), &untouched);
+        }
+        // SAFETY: it was never in a TTBR.
+        unsafe { pgd.pgd_free() };
+    }
+}
+
+/// In the user half: user space's pages in the same tables are as before, and as closed to the
+/// kernel as before.
+fn beside_user_pages<F: Format>() {
+    let (host, layout) = (Host::<F>::new(), linux());
+    let mut swapper = swapper(&host, &layout);
+    let mut pgd = swapper.pgd_alloc().unwrap();
+    let user = Attrs::user(Access::ReadExecute);
+    pgd.map_at(range(0x4030_0000, 0x4030_2000), 0x7000_0000, user, LeafSizes::LARGEST).unwrap();
+    let untouched = host.snapshot();
+    for identity in [range(0x4030_4000, 0x4030_6000), range(0x402F_F000, 0x4030_0000)] {
+        pgd.identity_add(identity, Access::ReadExecute).unwrap();
+        host.audit(swapper.root(), &[pgd.root()]);
+        pgd.identity_del(identity).unwrap();
+        assert_same(&host.snapshot(), &untouched);
+    }
+    let taken = pgd.identity_add(range(0x402F_F000, 0x4030_3000), Access::Read).unwrap_err();
+    assert!(matches!(taken, EditError::Mapped { at: VirtAddr(0x4030_0000), .. }), "{taken:?}");
+    assert_same(&host.snapshot(), &untouched);
+}
+
+/// Where they come and go: on both sides of TASK_SIZE, and on lowmem.
+const ZONES: [(u32, u32); 3] =
+    [(0x3EC0_0000, 0x3F00_0000), (0x3F00_0000, 0x3F20_0000), (0x8000_0000, 0x8280_0000)];
+
+/// A random range of pages in one of the zones.
+fn any_range(random: &mut Random) -> VirtRange {
+    let (start, end) = random.pick(&ZONES);
+    let pages = (end - start) / PAGE_SIZE;
+    let shift = random.pick(&[12, 12, 16, 20, 21]);
+    let first = VirtAddr(start + random.below(pages) * PAGE_SIZE).align_down(shift);
+    let bytes = (1 + random.below(4)) << random.pick(&[12, shift, shift]);
+    range(first.0.max(start), (first.0 + bytes).clamp(first.0.max(start) + PAGE_SIZE, end))
+}
+
+/// Identity mappings and user pages come and go; what swapper maps is there wherever neither is.
+fn random_sequences<F: Format>() {
+    let layout = layout(LayoutSpec::linux(0x4000_0000));
+    for (seed, to) in [(1, 0xC000_0000), (2, 0xC200_0000), (3, 0xC001_0000)] {
+        let host = Host::<F>::new();
+        let mut swapper = high_ram(&host, &layout, to);
+        let code = Attrs::kernel(Access::ReadExecute);
+        let modules = range(0x3F08_0000, 0x3F12_0000);
+        swapper.map_at(modules, 0xA008_0000, code, LeafSizes::LARGEST).unwrap();
+        let mut pgd = swapper.pgd_alloc().unwrap();
+        let untouched = host.snapshot();
+        let mine = host.snapshot_of(swapper.root());
+        let read = |root, zone: &(u32, u32)| Model::read(&host, root, range(zone.0, zone.1));
+        let kernel: Vec<Model> = ZONES.iter().map(|zone| read(swapper.root(), zone)).collect();
+        let kernel = Model(kernel.into_iter().flat_map(|model| model.0).collect());
+        let mut random = Random::new(seed);
+        // What the pgd has of its own: user space's, and identity mappings.
+        let mut own = Model::default();
+        let identity = Attrs::kernel(Access::ReadExecute).with_global(false);
+        let user = Attrs::user(Access::ReadWrite);
+        let (mut done, mut added) = ([0; 4], Vec::new());
+        for step in 0..500 {
+            let kind = random.below(4) as usize;
+            let any = match kind {
+                // Mostly what was added, at times also something else.
+                1 if !added.is_empty() && random.below(4) != 0 => random.pick(&added),
+                _ => any_range(&mut random),
+            };
+            let before = host.snapshot();
+            let result = match kind {
+                0 => pgd.identity_add(any, Access::ReadExecute),
+                1 => pgd.identity_del(any),
+                2 => pgd.map_at(
+                    any,
+                    u64::from(any.start().0) + 0x1000_0000,
+                    user,
+                    LeafSizes::LARGEST,
+                ),
+                _ => pgd.clear_now(any),
+            };
+            let in_user = layout.user().encloses(any);
+            let only = |attrs| {
+                own.hole(any).is_none() && own.part(any).0.values().all(|own| own.1 == attrs)
+            };
+            match (kind, result) {
+                (0, Ok(())) => {
+                    own.map(any, any.start().0.into(), identity).unwrap();
+                    added.push(any);
+                }
+                (2, Ok(())) => own.map(any, u64::from(any.start().0) + 0x1000_0000, user).unwrap(),
+                (1, Ok(())) => {
+                    assert!(only(identity), "{any} was not all identity mapping");
+                    own.clear(any);
+                    added.retain(|&old| old != any);
+                }
+                (_, Ok(())) => own.clear(any),
+                (0 | 2, Err(EditError::Mapped { at, .. })) => {
+                    let first = own.part(any).0.keys().next().map(|page| page * PAGE_SIZE);
+                    assert_eq!(first, Some(at.0), "{any}");
+                }
+                // A part of a larger leaf cannot be deleted alone.
+                (1, Err(EditError::NotMapped { at })) => assert!(any.contains(at)),
+                (2 | 3, Err(EditError::OutOfBounds { .. })) => assert!(!in_user),
+                (kind, result) => panic!("{kind} of {any}: {result:?}"),
+            }
+            done[kind] += usize::from(result.is_ok());
+            if result.is_err() {
+                assert_same(&host.snapshot(), &before);
+            }
+            if step % 8 != 0 {
+                continue;
+            }
+            for zone in ZONES {
+                let zone = range(zone.0, zone.1);
+                let mut wanted = kernel.part(zone);
+                wanted.0.extend(own.part(zone).0);
+                wanted.assert_read(&host, pgd.root(), zone);
+            }
+            assert_whole_runs(&host, pgd.root());
+            assert_same(&host.snapshot_of(swapper.root()), &mine);
+            host.audit(swapper.root(), &[pgd.root()]);
+        }
+        assert!(done.iter().all(|&done| done > 10), "{done:?}");
+        // One by one, whatever is left goes, and all is as it was.
+        pgd.clear_now(layout.user()).unwrap();
+        own.clear(layout.user());
+        while let Some((&page, _)) = own.0.first_key_value() {
+            let start = VirtAddr(page * PAGE_SIZE);
+            let shift = [30, 25, 21, 20, 16, 12].into_iter().find(|&shift| {
+                let part = VirtRange::aligned(start, shift);
+                start.is_aligned(shift)
+                    && own.hole(part).is_none()
+                    && pgd.identity_del(part).is_ok()
+            });
+            own.clear(VirtRange::aligned(start, shift.expect("a leaf that starts there")));
+        }
+        assert_same(&host.snapshot(), &untouched);
+    }
+}
