@@ -49,10 +49,24 @@ pub enum Runs {
 /// Entries in a run: 16 in every format and at every level that has runs.
 pub const RUN: usize = 16;
 
+/// A kind of table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[repr(u8)]
+pub enum TableKind {
+    /// The root.
+    Pgd,
+    /// A middle table: LPAE alone.
+    Pmd,
+    /// The last of a walk.
+    Pte,
+}
+
 /// The geometry of one level of a format's tables.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Level {
-    /// The kind of table: `pgd`, `pmd` or `pte`.
+    /// The kind of table.
+    pub kind: TableKind,
+    /// What the kind is called: `pgd`, `pmd` or `pte`.
     pub name: &'static str,
     /// An entry spans `1 << shift` bytes.
     pub shift: u32,
@@ -75,10 +89,16 @@ impl Level {
         1 << self.bits
     }
 
+    /// log2 of a table's bytes.
+    #[inline]
+    pub const fn table_shift(&self) -> u32 {
+        self.bits + self.entry_shift
+    }
+
     /// Bytes of a table, which is also its alignment.
     #[inline]
     pub const fn table_bytes(&self) -> usize {
-        1 << (self.bits + self.entry_shift)
+        1 << self.table_shift()
     }
 
     /// Bytes that one entry spans.

@@ -307,7 +307,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         let run = (index & !(RUN - 1))..(index & !(RUN - 1)) + RUN;
         if in_run && !run.clone().any(|index| is_own(node.entry(index))) {
             // SAFETY: the caller answers for it.
-            unsafe { node.copy_from(swapper, run.clone()) };
+            unsafe { run.clone().for_each(|index| node.store(index, swapper.load(index))) };
             let (from, bytes) = node.bytes(run);
             node.machine().clean(from, bytes);
         }

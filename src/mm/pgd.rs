@@ -92,8 +92,8 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
         let border = root.index(layout.task_size());
         // SAFETY: nobody walks the tree yet.
         unsafe {
-            root.zero(0..border);
-            root.copy_from(&view.root, border..root.level().entries());
+            root.zero_unlinked(0..border);
+            root.copy_unlinked(&view.root, border..root.level().entries());
             pgd.link_private(&mut reserve);
             if layout.low_vectors() {
                 pgd.link_vectors(&mut reserve);
@@ -144,12 +144,12 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
             unsafe {
                 let child = Node::new(self.root.machine(), table, 1);
                 let all = 0..child.level().entries();
-                child.zero(all.clone());
+                child.zero_unlinked(all.clone());
                 let span = self.root.span(VirtAddr(0), index);
                 if let (Entry::Table(entry), Some(kernel)) =
                     (self.swapper.root.entry(index), span.intersection(self.layout().kernel()))
                 {
-                    child.copy_from(&self.swapper.root.child(entry), child.indices(kernel));
+                    child.copy_unlinked(&self.swapper.root.child(entry), child.indices(kernel));
                 }
                 let (from, bytes) = child.bytes(all);
                 self.root.machine().clean(from, bytes);
@@ -174,7 +174,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
                     _ => {
                         let Some(table) = reserve.take(depth) else { return };
                         let child = Node::new(self.root.machine(), table, depth);
-                        child.zero(0..child.level().entries());
+                        child.zero_unlinked(0..child.level().entries());
                         node.store(0, kernel_link::<F>(depth - 1, table));
                         let (from, bytes) = node.bytes(0..1);
                         self.root.machine().clean(from, bytes);

@@ -80,7 +80,7 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
         // SAFETY: the table is fresh and nobody else's.
         unsafe {
             let node = Node::<F, M>::new(machine, root, 0);
-            node.zero(0..node.level().entries());
+            node.zero_unlinked(0..node.level().entries());
             let (from, bytes) = node.bytes(0..node.level().entries());
             machine.clean(from, bytes);
         }

@@ -22,16 +22,6 @@ pub struct TableCounts {
     pub pte: usize,
 }
 
-impl TableCounts {
-    fn of(&mut self, level: &Level) -> &mut usize {
-        match level.name {
-            "pgd" => &mut self.pgd,
-            "pmd" => &mut self.pmd,
-            _ => &mut self.pte,
-        }
-    }
-}
-
 /// Bytes, and alignment, of the largest table: the classic pgd.
 const LARGEST_TABLE: u64 = 16 << 10;
 
@@ -48,9 +38,68 @@ impl fmt::Display for Incongruent {
 
 impl core::error::Error for Incongruent {}
 
+/// Kinds of tables.
+const KINDS: usize = 3;
+/// One more than log2 of the largest table's bytes.
+const SHIFTS: usize = LARGEST_TABLE.trailing_zeros() as usize + 1;
+
 struct State {
     heap: Heap,
-    counts: TableCounts,
+    /// Tables in use, by kind.
+    counts: [usize; KINDS],
+    /// Bytes in use.
+    used: usize,
+    /// Tables that came back, by log2 of their bytes: the next one for the asking. Each holds the address of
+    /// the one behind it.
+    spares: [Option<NonNull<Spare>>; SHIFTS],
+}
+
+/// A table that nobody uses.
+struct Spare {
+    next: Option<NonNull<Spare>>,
+}
+
+// SAFETY: the spares are the heap's memory, which belongs to the state as a whole.
+unsafe impl Send for State {}
+
+/// The layout of a table of `1 << shift` bytes.
+fn layout(shift: u32) -> Option<Layout> {
+    Layout::from_size_align(1 << shift, 1 << shift).ok()
+}
+
+impl State {
+    /// Takes a table that came back.
+    fn take_spare(&mut self, shift: u32) -> Option<NonNull<u8>> {
+        let first = self.spares.get_mut(shift as usize)?;
+        let spare = (*first)?;
+        // SAFETY: what is in the list was put there by `free`, and is nobody's since.
+        *first = unsafe { spare.read() }.next;
+        Some(spare.cast())
+    }
+
+    /// Gives the spares back to the heap, where they may become memory for other kinds.
+    fn release_spares(&mut self) {
+        for shift in 0..SHIFTS as u32 {
+            let Some(layout) = layout(shift) else { continue };
+            while let Some(table) = self.take_spare(shift) {
+                // SAFETY: it came from the heap, with the layout of its size.
+                unsafe { self.heap.deallocate(table, layout) };
+            }
+        }
+    }
+
+    /// A table that was none before; where memory is short, the spares of every size go back first.
+    #[cold]
+    fn carve(&mut self, shift: u32) -> Option<NonNull<u8>> {
+        let layout = layout(shift)?;
+        self.heap
+            .allocate_first_fit(layout)
+            .or_else(|()| {
+                self.release_spares();
+                self.heap.allocate_first_fit(layout)
+            })
+            .ok()
+    }
 }
 
 /// A [`TableMemory`] that takes tables of each size and alignment from one region, a classic pte table of
@@ -84,26 +133,25 @@ impl TableHeap {
         }
         // SAFETY: the caller answers for the memory.
         let heap = unsafe { Heap::new(start.as_ptr(), bytes) };
-        Ok(Self { state: Mutex::new(State { heap, counts: TableCounts::default() }), offset })
+        let state = State { heap, counts: [0; KINDS], used: 0, spares: [None; SHIFTS] };
+        Ok(Self { state: Mutex::new(state), offset })
     }
 
     /// Tables in use now.
     pub fn counts(&self) -> TableCounts {
-        self.state.lock().counts
+        let [pgd, pmd, pte] = self.state.lock().counts;
+        TableCounts { pgd, pmd, pte }
     }
 
     /// Bytes in use now.
     pub fn used(&self) -> usize {
-        self.state.lock().heap.used()
+        self.state.lock().used
     }
 
-    /// Bytes free now, perhaps in pieces.
+    /// Bytes that are not in use now, perhaps in pieces.
     pub fn free_bytes(&self) -> usize {
-        self.state.lock().heap.free()
-    }
-
-    fn layout(level: &Level) -> Option<Layout> {
-        Layout::from_size_align(level.table_bytes(), level.table_bytes()).ok()
+        let state = self.state.lock();
+        state.heap.size() - state.used
     }
 }
 
@@ -111,25 +159,28 @@ impl TableHeap {
 // rest is `new`'s duty.
 unsafe impl TableMemory for TableHeap {
     fn allocate(&self, level: &'static Level) -> Result<PhysAddr, OutOfMemory> {
-        let layout = Self::layout(level).ok_or(OutOfMemory)?;
+        let shift = level.table_shift();
         let mut state = self.state.lock();
-        let table = state.heap.allocate_first_fit(layout).map_err(|()| OutOfMemory)?;
-        *state.counts.of(level) += 1;
+        let spare = state.take_spare(shift);
+        let table = spare.or_else(|| state.carve(shift)).ok_or(OutOfMemory)?;
+        state.counts[level.kind as usize] += 1;
+        state.used += level.table_bytes();
         Ok(PhysAddr::truncate((table.as_ptr() as u64).wrapping_add(self.offset)))
     }
 
     unsafe fn free(&self, table: PhysAddr, level: &'static Level) {
-        let (Some(layout), Some(at)) = (Self::layout(level), NonNull::new(self.virt(table))) else {
-            return;
-        };
+        let Some(spare) = NonNull::new(self.virt(table).cast::<Spare>()) else { return };
         let mut state = self.state.lock();
-        // SAFETY: the caller gives back what `allocate` returned, with the same layout.
-        unsafe { state.heap.deallocate(at, layout) };
-        *state.counts.of(level) -= 1;
+        let Some(first) = state.spares.get_mut(level.table_shift() as usize) else { return };
+        let next = first.replace(spare);
+        // SAFETY: the caller gives the table back, so it is nobody's but the heap's.
+        unsafe { spare.write(Spare { next }) };
+        state.counts[level.kind as usize] -= 1;
+        state.used -= level.table_bytes();
     }
 
     #[inline]
     fn virt(&self, at: PhysAddr) -> *mut u8 {
-        at.as_u64().wrapping_sub(self.offset) as usize as *mut u8
+        (at.as_u64() as usize).wrapping_sub(self.offset as usize) as *mut u8
     }
 }

@@ -5,6 +5,7 @@
 
 use core::fmt;
 
+use super::bulk;
 use crate::addr::{PhysAddr, VirtAddr};
 use crate::attr::Asid;
 use crate::format::{Descriptor, Level};
@@ -67,6 +68,87 @@ pub unsafe trait TableMemory {
         // SAFETY: the caller answers for `at`. A volatile access is one STR or STRD; `cargo xtask test`
         // checks the disassembly.
         unsafe { at.write_volatile(value) }
+    }
+
+    /// The bits that any of `count` descriptors at `at` has set.
+    ///
+    /// # Safety
+    /// As for [`load`](Self::load), for each of them.
+    #[inline]
+    unsafe fn all_bits<D: Descriptor>(&self, at: *const D, count: usize) -> D {
+        // SAFETY: the caller answers for it.
+        unsafe { bulk::all_bits(self, at, count) }
+    }
+
+    /// The bits that all of `count` descriptors at `at` have set; all ones for none.
+    ///
+    /// # Safety
+    /// As for [`load`](Self::load), for each of them.
+    #[inline]
+    unsafe fn common_bits<D: Descriptor>(&self, at: *const D, count: usize) -> D {
+        // SAFETY: the caller answers for it.
+        unsafe { bulk::common_bits(self, at, count) }
+    }
+
+    /// Whether `count` descriptors at `at` agree with `model` in all bits but those of `frame`. May say no
+    /// where frames lie on both sides of a 4 GiB border.
+    ///
+    /// # Safety
+    /// As for [`load`](Self::load), for each of them.
+    #[inline]
+    unsafe fn is_uniform<D: Descriptor>(
+        &self,
+        at: *const D,
+        count: usize,
+        model: D,
+        frame: D,
+    ) -> bool {
+        // SAFETY: the caller answers for it.
+        unsafe { bulk::is_uniform(self, at, count, model, frame) }
+    }
+
+    /// Inverts the bits of `flip` in each of `count` descriptors at `at`: one store each, as
+    /// [`store`](Self::store) does.
+    ///
+    /// # Safety
+    /// As for [`store`](Self::store), for each of them.
+    #[inline]
+    unsafe fn flip<D: Descriptor>(&self, at: *mut D, count: usize, flip: D) {
+        // SAFETY: the caller answers for it.
+        unsafe { bulk::flip(self, at, count, flip) }
+    }
+
+    /// Writes `first` and its successors, each `step` further, to `count` descriptors at `at`: one store
+    /// each, as [`store`](Self::store) does.
+    ///
+    /// # Safety
+    /// As for [`store`](Self::store), for each of them.
+    #[inline]
+    unsafe fn fill<D: Descriptor>(&self, at: *mut D, count: usize, first: D, step: D) {
+        // SAFETY: the caller answers for it.
+        unsafe { bulk::fill(self, at, count, first, step) }
+    }
+
+    /// Writes zero to `count` descriptors at `at`, in a table that no walk reaches.
+    ///
+    /// # Safety
+    /// As for [`store`](Self::store), for each of them.
+    #[inline]
+    unsafe fn zero_unlinked<D: Descriptor>(&self, at: *mut D, count: usize) {
+        // SAFETY: the caller answers for it.
+        unsafe { self.fill(at, count, D::default(), D::default()) }
+    }
+
+    /// Copies `count` descriptors to a table that no walk reaches.
+    ///
+    /// # Safety
+    /// As for [`load`](Self::load) and [`store`](Self::store), for each of them; the two do not overlap.
+    #[inline]
+    unsafe fn copy_unlinked<D: Descriptor>(&self, from: *const D, to: *mut D, count: usize) {
+        for k in 0..count {
+            // SAFETY: the caller answers for it.
+            unsafe { self.store(to.wrapping_add(k), self.load(from.wrapping_add(k))) };
+        }
     }
 }
 

@@ -1,6 +1,10 @@
 //! What the last leaf of a table meant: neighbours mostly mean the same, and then one mask and one
 //! comparison replace a decode.
 
+use core::ops::Range;
+
+use super::mem::TableMemory;
+use super::node::Node;
 use crate::format::Format;
 
 /// The attribute bits of one kind of leaf, and what an edit makes of them.
@@ -26,6 +30,22 @@ impl<F: Format> Memo<F> {
     #[inline]
     pub(super) fn knows(&self, raw: F::Raw) -> bool {
         raw & !self.frame == self.bits
+    }
+
+    /// Whether all entries of `node` in `range` are such leaves.
+    #[inline]
+    pub(super) fn knows_all<M: TableMemory>(
+        &self,
+        node: &Node<'_, F, M>,
+        range: Range<usize>,
+    ) -> bool {
+        node.is_uniform(range, self.bits, self.frame)
+    }
+
+    /// The bits that change in such a leaf.
+    #[inline]
+    pub(super) fn flip(&self) -> F::Raw {
+        self.bits ^ self.new_bits
     }
 
     /// What `raw`, which is such a leaf, becomes.

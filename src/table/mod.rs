@@ -1,6 +1,6 @@
 //! The walk: generic in the format; no bit, no instruction, no policy.
 
-mod bulk;
+pub(crate) mod bulk;
 pub mod edit;
 pub mod error;
 pub mod flush;

@@ -77,7 +77,7 @@ impl<'m, F: Format, M: TableMemory> Node<'m, F, M> {
 
     /// Where entry `index` lies; the index is taken modulo the table's length, so it cannot stray.
     #[inline]
-    pub(super) fn slot(&self, index: usize) -> *mut F::Raw {
+    fn slot(&self, index: usize) -> *mut F::Raw {
         // SAFETY: the masked index lies within the table.
         unsafe { self.entries.add(index & (self.level().entries() - 1)) }
     }
@@ -130,14 +130,104 @@ impl<'m, F: Format, M: TableMemory> Node<'m, F, M> {
         self.level().entry_span(va, index)
     }
 
-    /// Copies the descriptors in `range` from a table of the same depth.
+    /// The entries in `range`, as far as the table has them: where they begin, and how many they are.
+    #[inline]
+    fn part(&self, range: Range<usize>) -> (*mut F::Raw, usize) {
+        let end = range.end.min(self.level().entries());
+        (self.slot(range.start), end.saturating_sub(range.start))
+    }
+
+    /// Whether every entry in `range` is absent.
+    #[inline]
+    pub fn is_absent(&self, range: Range<usize>) -> bool {
+        let (at, count) = self.part(range);
+        // SAFETY: the entries lie in the table.
+        unsafe { self.machine.all_bits(at, count) == F::Raw::default() }
+    }
+
+    /// Whether every entry outside `range` is absent. Looks next to `range` first: neighbours are what a
+    /// table that is still in use most likely holds.
+    pub fn is_empty_outside(&self, range: Range<usize>) -> bool {
+        let entries = self.level().entries();
+        let after = range.end..entries.min(range.end + NEAR);
+        let before = range.start.saturating_sub(NEAR)..range.start;
+        self.is_absent(after.clone())
+            && self.is_absent(before.clone())
+            && self.is_absent(after.end..entries)
+            && self.is_absent(0..before.start)
+    }
+
+    /// The bits that all entries in `range` have set; all ones for no entries.
+    #[inline]
+    pub fn common_bits(&self, range: Range<usize>) -> F::Raw {
+        let (at, count) = self.part(range);
+        // SAFETY: the entries lie in the table.
+        unsafe { self.machine.common_bits(at, count) }
+    }
+
+    /// Whether the entries in `range` agree with `model` in all bits but those of `frame`. May say no where
+    /// frames lie on both sides of a 4 GiB border.
+    #[inline]
+    pub fn is_uniform(&self, range: Range<usize>, model: F::Raw, frame: F::Raw) -> bool {
+        let (at, count) = self.part(range);
+        // SAFETY: the entries lie in the table.
+        unsafe { self.machine.is_uniform(at, count, model, frame) }
+    }
+
+    /// Inverts the bits of `flip` in each entry in `range`: one store each.
     ///
     /// # Safety
     /// As for [`store`](Self::store), for each of them.
-    pub unsafe fn copy_from(&self, from: &Self, range: Range<usize>) {
-        for index in range {
-            // SAFETY: the caller answers for it.
-            unsafe { self.store(index, from.load(index)) };
-        }
+    #[inline]
+    pub unsafe fn flip(&self, range: Range<usize>, flip: F::Raw) {
+        let (at, count) = self.part(range);
+        // SAFETY: the entries lie in the table; the caller answers for the new descriptors.
+        unsafe { self.machine.flip(at, count, flip) }
+    }
+
+    /// Writes `raw` and its successors, each `step` further, to the entries in `range`: one store each.
+    ///
+    /// # Safety
+    /// As for [`store`](Self::store), for each of them.
+    #[inline]
+    pub unsafe fn fill(&self, range: Range<usize>, raw: F::Raw, step: F::Raw) {
+        let (at, count) = self.part(range);
+        // SAFETY: the entries lie in the table; the caller answers for the descriptors.
+        unsafe { self.machine.fill(at, count, raw, step) }
+    }
+
+    /// Writes zero, the absent entry, to the entries in `range`: one store each.
+    ///
+    /// # Safety
+    /// As for [`store`](Self::store), for each of them.
+    #[inline]
+    pub unsafe fn zero(&self, range: Range<usize>) {
+        // SAFETY: the caller answers for it.
+        unsafe { self.fill(range, F::Raw::default(), F::Raw::default()) }
+    }
+
+    /// Writes zero to the entries in `range` of a table that no walk reaches.
+    ///
+    /// # Safety
+    /// As for [`store`](Self::store), for each of them.
+    #[inline]
+    pub unsafe fn zero_unlinked(&self, range: Range<usize>) {
+        let (at, count) = self.part(range);
+        // SAFETY: the entries lie in the table; the caller answers for the rest.
+        unsafe { self.machine.zero_unlinked(at, count) }
+    }
+
+    /// Copies the descriptors in `range` from a table of the same depth to this one, which no walk reaches.
+    ///
+    /// # Safety
+    /// As for [`store`](Self::store), for each of them.
+    #[inline]
+    pub unsafe fn copy_unlinked(&self, from: &Self, range: Range<usize>) {
+        let (at, count) = self.part(range.clone());
+        // SAFETY: the entries lie in two tables of one size; the caller answers for the descriptors.
+        unsafe { self.machine.copy_unlinked(from.slot(range.start).cast_const(), at, count) }
     }
 }
+
+/// How many entries on each side of a range [`Node::is_empty_outside`] looks at first.
+const NEAR: usize = 8;

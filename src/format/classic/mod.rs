@@ -9,7 +9,7 @@ mod descriptor;
 pub mod fault;
 pub mod regs;
 
-use crate::format::{EncodeError, Entry, Fault, Format, Level, Runs, TableEntry, Walk};
+use crate::format::{EncodeError, Entry, Fault, Format, Level, Runs, TableEntry, TableKind, Walk};
 
 /// The classic 2-level format.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,6 +20,7 @@ impl Format for Classic {
 
     const LEVELS: &'static [Level] = &[
         Level {
+            kind: TableKind::Pgd,
             name: "pgd",
             shift: 20,
             bits: 12,
@@ -29,6 +30,7 @@ impl Format for Classic {
             leaf_pxn: true,
         },
         Level {
+            kind: TableKind::Pte,
             name: "pte",
             shift: 12,
             bits: 8,

@@ -10,23 +10,29 @@ mod descriptor;
 pub mod fault;
 pub mod regs;
 
-use crate::format::{EncodeError, Entry, Fault, Format, Level, Runs, TableEntry, Walk};
+use crate::format::{EncodeError, Entry, Fault, Format, Level, Runs, TableEntry, TableKind, Walk};
 
 /// The LPAE 3-level format.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Lpae;
 
-const fn level(name: &'static str, shift: u32, bits: u32, runs: Option<Runs>) -> Level {
-    Level { name, shift, bits, entry_shift: 3, leaf: true, runs, leaf_pxn: true }
+const fn level(
+    kind: TableKind,
+    name: &'static str,
+    shift: u32,
+    bits: u32,
+    runs: Option<Runs>,
+) -> Level {
+    Level { kind, name, shift, bits, entry_shift: 3, leaf: true, runs, leaf_pxn: true }
 }
 
 impl Format for Lpae {
     const NAME: &'static str = "lpae";
 
     const LEVELS: &'static [Level] = &[
-        level("pgd", 30, 2, None),
-        level("pmd", 21, 9, Some(Runs::Stepping)),
-        level("pte", 12, 9, Some(Runs::Stepping)),
+        level(TableKind::Pgd, "pgd", 30, 2, None),
+        level(TableKind::Pmd, "pmd", 21, 9, Some(Runs::Stepping)),
+        level(TableKind::Pte, "pte", 12, 9, Some(Runs::Stepping)),
     ];
 
     type Raw = u64;

@@ -5,7 +5,7 @@ use core::ops::Range;
 use super::parts::Mapping;
 use super::{Editor, Policy};
 use crate::addr::VirtRange;
-use crate::format::{Entry, Format, RUN};
+use crate::format::{Descriptor, Format, RUN};
 use crate::table::mem::Machine;
 use crate::table::node::Node;
 use crate::table::reserve::{Reserve, planned};
@@ -20,7 +20,7 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
         &self,
         node: &Node<'m, F, M>,
         range: VirtRange,
-        mapping: &Mapping,
+        mapping: &Mapping<F>,
         reserve: &mut Reserve<'m, F, M>,
         live: bool,
     ) {
@@ -55,7 +55,7 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
         &self,
         node: &Node<'m, F, M>,
         range: VirtRange,
-        mapping: &Mapping,
+        mapping: &Mapping<F>,
         reserve: &mut Reserve<'m, F, M>,
         live: bool,
     ) {
@@ -80,11 +80,16 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
         &self,
         node: &Node<'m, F, M>,
         range: VirtRange,
-        mapping: &Mapping,
+        mapping: &Mapping<F>,
         run: bool,
     ) {
         let step = Self::step(node.depth(), run);
         let indices = node.indices(range);
+        if let (true, false, Some(bits)) = (Self::is_pte(node.depth()), run, mapping.page_bits) {
+            let first = bits | F::Raw::from_u64(mapping.phys(range.start()).as_u64());
+            // SAFETY: the caller vouches for the mapping.
+            return unsafe { node.fill(indices, first, step) };
+        }
         // Words of an identical run equal each other and differ from the next run's.
         let stride = if step == F::Raw::default() { RUN } else { indices.len() };
         let mut start = indices.start;
@@ -105,12 +110,12 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
         node: &Node<'m, F, M>,
         index: usize,
         range: VirtRange,
-        mapping: &Mapping,
+        mapping: &Mapping<F>,
         reserve: &mut Reserve<'m, F, M>,
         live: bool,
     ) {
-        let copied = match node.entry(index) {
-            Entry::Table(table) if self.owns(&table) => {
+        let copied = match F::decode_table(node.depth(), node.load(index)) {
+            Some(table) if self.owns(&table) => {
                 // SAFETY: a table of this tree; the rest is the caller's promise.
                 unsafe {
                     let child = node.child(table);
@@ -122,8 +127,7 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
                 }
                 return;
             }
-            Entry::Table(table) => Some(table),
-            _ => None,
+            other => other,
         };
         let depth = node.depth() + 1;
         let Some(table) = reserve.take(depth) else { return };
@@ -131,9 +135,12 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
         unsafe {
             let child = Node::new(self.machine(), table, depth);
             match copied {
-                Some(table) => child.copy_from(&node.child(table), 0..child.level().entries()),
+                Some(table) => child.copy_unlinked(&node.child(table), 0..child.level().entries()),
                 None => {
-                    let filled = self.parts(depth, range, mapping).leaf_hull();
+                    let filled = match Self::is_pte(depth) {
+                        true => Some(range),
+                        false => self.parts(depth, range, mapping).leaf_hull(),
+                    };
                     self.zero_outside(&child, filled.map_or(0..0, |part| child.indices(part)));
                 }
             }
@@ -147,8 +154,8 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
     unsafe fn zero_outside(&self, child: &Node<'m, F, M>, filled: Range<usize>) {
         // SAFETY: the table is new and not linked.
         unsafe {
-            child.zero(0..filled.start);
-            child.zero(filled.end..child.level().entries());
+            child.zero_unlinked(0..filled.start);
+            child.zero_unlinked(filled.end..child.level().entries());
         }
     }
 

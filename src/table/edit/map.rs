@@ -44,7 +44,8 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
             if Self::is_pte(node.depth()) && range == VirtRange::page(range.start()) {
                 self.map_page(&node, range.start(), phys, attrs)?;
             } else {
-                self.map_range(&node, range, &Mapping::new(range, phys, attrs, sizes))?;
+                let mapping = self.mapping(range.start(), phys, attrs, sizes);
+                self.map_range(&node, range, &mapping)?;
             }
         }
         publish(self.machine());
@@ -76,7 +77,7 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
     #[cold]
     fn in_the_way(&self, node: &Node<'m, F, M>, va: VirtAddr) -> Result<(), EditError> {
         let page = VirtRange::page(va);
-        let mapping = Mapping::new(page, PhysAddr::default(), Attrs::device(), LeafSizes::PAGES);
+        let mapping = self.mapping(va, PhysAddr::default(), Attrs::device(), LeafSizes::PAGES);
         self.plan_map(node, page, &mapping, &mut Need::default())
     }
 
@@ -85,7 +86,7 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
         &self,
         node: &Node<'m, F, M>,
         range: VirtRange,
-        mapping: &Mapping,
+        mapping: &Mapping<F>,
     ) -> Result<(), EditError> {
         let mut need = Need::default();
         self.plan_map(node, range, mapping, &mut need)?;

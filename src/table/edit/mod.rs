@@ -17,6 +17,7 @@ mod modify;
 mod parts;
 mod plan;
 mod split;
+mod survey;
 mod tables;
 
 use core::ops::Range;

@@ -1,5 +1,6 @@
 //! Changing what is mapped: unmapping, protecting.
 
+use super::survey::{Change, Holes, Removal};
 use super::{Editor, Policy, check_pages};
 use crate::addr::VirtRange;
 use crate::attr::{Access, Attrs};
@@ -10,13 +11,6 @@ use crate::table::mem::Machine;
 use crate::table::memo::Memo;
 use crate::table::node::Node;
 use crate::table::reserve::{Need, Reserve, planned};
-
-/// Whether an address without a mapping is an error.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Holes {
-    Refused,
-    Skipped,
-}
 
 /// Whether a change of attributes needs the old translation gone before the new one is made
 /// (DDI 0406C B3.10.1). The sixteen words of a run must agree at any time, so they change while absent.
@@ -89,22 +83,18 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
     ) -> Result<Flush<'m, F, M>, EditError> {
         check_pages(range)?;
         let mut need = Need::default();
-        self.plan_splits(range, &mut need)?;
-        let mut executable = false;
-        self.survey(&self.root, range, Holes::Refused, &mut |depth, leaf| {
-            let attrs = change(leaf.attrs);
-            executable |= leaf.attrs.access == Access::ReadExecute;
-            executable |= attrs.access == Access::ReadExecute;
-            self.changed(depth, leaf, attrs)?;
-            Ok(())
-        })?;
+        let splits = self.plan_splits(range, &mut need)?;
+        let mut survey = Change::new(self, &change);
+        self.survey(&self.narrow(range), range, Holes::Refused, &mut survey)?;
+        let Change { executable, uniform, .. } = survey;
         let mut reserve = Reserve::new(self.machine(), &need)?;
         let mut flush = self.flush();
         flush.add(range, executable);
         // SAFETY: planned; the caller vouches for the change.
         unsafe {
             self.split_ends(range, &mut reserve);
-            self.rewrite(&self.root, range, &change);
+            let mut known = (uniform && !splits).then(Memo::default);
+            self.rewrite(&self.narrow(range), range, &change, &mut known);
         }
         Ok(flush)
     }
@@ -117,16 +107,12 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
         check_pages(range)?;
         let mut need = Need::default();
         self.plan_splits(range, &mut need)?;
-        let (mut any, mut executable) = (false, false);
-        self.survey(&self.root, range, holes, &mut |_, leaf| {
-            any = true;
-            executable |= leaf.attrs.access == Access::ReadExecute;
-            Ok(())
-        })?;
+        let mut survey = Removal::default();
+        self.survey(&self.narrow(range), range, holes, &mut survey)?;
         let mut reserve = Reserve::new(self.machine(), &need)?;
         let mut flush = self.flush();
-        if any {
-            flush.add(range, executable);
+        if survey.any {
+            flush.add(range, survey.executable);
             // SAFETY: planned; the caller vouches that nothing uses the mappings.
             unsafe {
                 self.split_ends(range, &mut reserve);
@@ -134,50 +120,6 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
             }
         }
         Ok(flush)
-    }
-
-    /// Looks at every entry that serves `range`, and calls `kind` once for each kind of leaf that a table
-    /// holds in a row.
-    fn survey(
-        &self,
-        node: &Node<'m, F, M>,
-        range: VirtRange,
-        holes: Holes,
-        kind: &mut impl FnMut(usize, Leaf) -> Result<(), EditError>,
-    ) -> Result<(), EditError> {
-        let depth = node.depth();
-        let frozen =
-            self.policy.frozen(depth, range.start()) || self.policy.frozen(depth, range.last());
-        let mut memo = Memo::<F>::default();
-        for index in node.indices(range) {
-            let raw = node.load(index);
-            if memo.knows(raw) {
-                continue;
-            }
-            let span = node.span(range.start(), index);
-            let Some(part) = span.intersection(range) else { continue };
-            let at = part.start();
-            match F::decode(depth, raw) {
-                Entry::Leaf(_) if frozen => return Err(EditError::Sealed { at }),
-                Entry::Leaf(leaf) => {
-                    kind(depth, leaf)?;
-                    memo = Memo::new(depth, leaf.run, raw, raw);
-                }
-                Entry::Table(table) if self.owns(&table) => {
-                    // SAFETY: the entry was just read from this node.
-                    let child = unsafe { node.child(table) };
-                    self.survey(&child, part, holes, kind)?;
-                }
-                Entry::Reserved => return Err(EditError::Reserved { at }),
-                // Swapper's tables hold nothing of this tree's.
-                Entry::Absent | Entry::Table(_) => {
-                    if holes == Holes::Refused {
-                        return Err(EditError::NotMapped { at });
-                    }
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Makes `range`, which cuts no leaf and no run, absent below `node`. Tables that become empty and
@@ -195,9 +137,10 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
             // SAFETY: the caller of `remove` vouches that nothing uses the mappings; tables are reached by
             // entries just read, and go to the flush once they are cut off.
             unsafe {
-                match node.entry(index) {
-                    Entry::Leaf(_) => node.store(index, F::Raw::default()),
-                    Entry::Table(table) if self.owns(&table) => {
+                let raw = node.load(index);
+                match F::decode_table(node.depth(), raw) {
+                    None if raw != F::Raw::default() => node.store(index, F::Raw::default()),
+                    Some(table) if self.owns(&table) => {
                         let child = node.child(table);
                         let keeps = self.policy.keeps(node.depth(), span.start());
                         let whole = part == span;
@@ -236,7 +179,7 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
     unsafe fn give_up(&self, node: &Node<'m, F, M>, flush: &mut Flush<'m, F, M>) {
         if !Self::is_pte(node.depth()) {
             for index in 0..node.level().entries() {
-                if let Entry::Table(table) = node.entry(index)
+                if let Some(table) = F::decode_table(node.depth(), node.load(index))
                     && self.owns(&table)
                 {
                     // SAFETY: the entry was just read from this node, which leaves the tree.
@@ -250,7 +193,12 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
 
     /// The descriptor of a leaf with new attributes, and whether it is in a run: not where the format has
     /// no such run.
-    fn changed(&self, depth: usize, leaf: Leaf, attrs: Attrs) -> Result<(F::Raw, bool), EditError> {
+    pub(super) fn changed(
+        &self,
+        depth: usize,
+        leaf: Leaf,
+        attrs: Attrs,
+    ) -> Result<(F::Raw, bool), EditError> {
         if leaf.run
             && let Ok(raw) = self.leaf(depth, leaf.frame, attrs, true)
         {
@@ -259,16 +207,27 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
         Ok((self.leaf(depth, leaf.frame, attrs, false)?, false))
     }
 
-    /// Gives the leaves in `range`, which cuts none of them, their new attributes.
+    /// Gives the leaves in `range`, which cuts none of them, their new attributes. `uniform`, if there, promises
+    /// that the ptes of each table agree in all but their frames, and knows the last kind of them.
     unsafe fn rewrite(
         &self,
         node: &Node<'m, F, M>,
         range: VirtRange,
         change: &impl Fn(Attrs) -> Attrs,
+        uniform: &mut Option<Memo<F>>,
     ) {
         let depth = node.depth();
+        let all = node.indices(range);
         let mut memo = Memo::<F>::default();
-        let mut indices = node.indices(range);
+        let mut indices = all.clone();
+        if let Some(known) = uniform
+            && Self::is_pte(depth)
+            && known.knows(node.load(all.start))
+        {
+            // SAFETY: the caller of `modify` vouches for the change.
+            unsafe { node.flip(all.clone(), known.flip()) };
+            return self.clean(node, all);
+        }
         while let Some(index) = indices.next() {
             let raw = node.load(index);
             if memo.knows(raw) {
@@ -281,31 +240,34 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
                 Entry::Table(table) => {
                     let Some(part) = span.intersection(range) else { continue };
                     // SAFETY: the entry was just read from this node; the plan found it ours.
-                    unsafe { self.rewrite(&node.child(table), part, change) };
+                    unsafe { self.rewrite(&node.child(table), part, change, uniform) };
                 }
                 Entry::Leaf(leaf) => {
                     let attrs = change(leaf.attrs);
-                    // The plan encoded it.
                     let changed = self.changed(depth, leaf, attrs).ok();
                     let Some((new, run)) = planned(changed) else { return };
-                    if run == leaf.run && !needs_break(&leaf, attrs) {
-                        memo = Memo::new(depth, run, raw, new);
-                        // SAFETY: as above.
-                        unsafe { node.store(index, new) };
-                        continue;
-                    }
+                    let broken = run != leaf.run || needs_break(&leaf, attrs);
                     let count = if leaf.run { RUN } else { 1 };
-                    let unit = span.hull(node.span(range.start(), index + count - 1));
                     // SAFETY: as above; what is broken is made again at once.
                     unsafe {
-                        self.break_entries(node, unit);
-                        node.fill(index..index + count, new, Self::step(depth, run));
+                        if broken {
+                            let unit = span.hull(node.span(range.start(), index + count - 1));
+                            self.break_entries(node, unit);
+                            node.fill(index..index + count, new, Self::step(depth, run));
+                            indices = index + count..indices.end;
+                        } else if let (Some(known), true) = (&mut *uniform, Self::is_pte(depth)) {
+                            *known = Memo::new(depth, run, raw, new);
+                            node.flip(all.clone(), known.flip());
+                            break;
+                        } else {
+                            memo = Memo::new(depth, run, raw, new);
+                            node.store(index, new);
+                        }
                     }
-                    indices = index + count..indices.end;
                 }
                 Entry::Absent | Entry::Reserved => {}
             }
         }
-        self.clean(node, node.indices(range));
+        self.clean(node, all);
     }
 }

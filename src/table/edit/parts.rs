@@ -9,20 +9,16 @@ use crate::table::mem::Machine;
 
 /// What one edit maps: how physical follows virtual, with which attributes, in which leaves.
 #[derive(Clone, Copy)]
-pub(super) struct Mapping {
+pub(super) struct Mapping<F: Format> {
     /// Physical minus virtual address, modulo 2^64.
-    pub(super) offset: u64,
+    offset: u64,
     pub(super) attrs: Attrs,
     pub(super) sizes: LeafSizes,
+    /// All but the frame of a page's descriptor, if there are such pages.
+    pub(super) page_bits: Option<F::Raw>,
 }
 
-impl Mapping {
-    /// `range` mapped to the memory from `phys` on.
-    pub(super) fn new(range: VirtRange, phys: PhysAddr, attrs: Attrs, sizes: LeafSizes) -> Self {
-        let offset = phys.as_u64().wrapping_sub(u64::from(range.start().0));
-        Self { offset, attrs, sizes }
-    }
-
+impl<F: Format> Mapping<F> {
     #[inline]
     pub(super) fn phys(&self, va: VirtAddr) -> PhysAddr {
         PhysAddr::truncate(u64::from(va.0).wrapping_add(self.offset))
@@ -82,8 +78,21 @@ impl Parts {
 }
 
 impl<F: Format, M: Machine, P: Policy> Editor<'_, F, M, P> {
+    /// `va` mapped to `phys`, and all around it likewise.
+    pub(super) fn mapping(
+        &self,
+        va: VirtAddr,
+        phys: PhysAddr,
+        attrs: Attrs,
+        sizes: LeafSizes,
+    ) -> Mapping<F> {
+        let offset = phys.as_u64().wrapping_sub(u64::from(va.0));
+        let page = self.leaf(F::LEVELS.len() - 1, PhysAddr::default(), attrs, false);
+        Mapping { offset, attrs, sizes, page_bits: page.ok() }
+    }
+
     /// Which entries at `depth` serve `range`.
-    pub(super) fn parts(&self, depth: usize, range: VirtRange, mapping: &Mapping) -> Parts {
+    pub(super) fn parts(&self, depth: usize, range: VirtRange, mapping: &Mapping<F>) -> Parts {
         let level = &F::LEVELS[depth];
         let mut parts = Parts { below: [Some(range), None], single: [None; 2], runs: None };
         if !level.leaf || !Self::is_pte(depth) && !mapping.sizes.contains(LeafSizes::BLOCKS) {
@@ -91,6 +100,9 @@ impl<F: Format, M: Machine, P: Policy> Editor<'_, F, M, P> {
         }
         if self.policy.frozen(depth, range.start()) || self.policy.frozen(depth, range.last()) {
             return parts;
+        }
+        if Self::is_pte(depth) && !mapping.sizes.contains(LeafSizes::RUNS) {
+            return Parts { below: [None; 2], single: [Some(range), None], runs: None };
         }
         let Some(leaves) = mapping.aligned(range, level.shift) else { return parts };
         parts.below = Parts::around(range, leaves);
@@ -112,7 +124,7 @@ impl<F: Format, M: Machine, P: Policy> Editor<'_, F, M, P> {
         &self,
         depth: usize,
         range: VirtRange,
-        mapping: &Mapping,
+        mapping: &Mapping<F>,
         run: bool,
     ) -> Result<(), EditError> {
         let shift = F::LEVELS[depth].shift + if run { RUN_SHIFT } else { 0 };

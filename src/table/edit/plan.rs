@@ -15,7 +15,7 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
         &self,
         node: &Node<'m, F, M>,
         range: VirtRange,
-        mapping: &Mapping,
+        mapping: &Mapping<F>,
         need: &mut Need,
     ) -> Result<(), EditError> {
         let depth = node.depth();
@@ -46,7 +46,7 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
         &self,
         node: &Node<'m, F, M>,
         range: VirtRange,
-        mapping: &Mapping,
+        mapping: &Mapping<F>,
         need: &mut Need,
     ) -> Result<(), EditError> {
         let indices = node.indices(range);
@@ -71,7 +71,7 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
         &self,
         node: &Node<'m, F, M>,
         range: VirtRange,
-        mapping: &Mapping,
+        mapping: &Mapping<F>,
         need: &mut Need,
     ) -> Result<(), EditError> {
         for index in node.indices(range) {
@@ -97,7 +97,7 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
         &self,
         depth: usize,
         range: VirtRange,
-        mapping: &Mapping,
+        mapping: &Mapping<F>,
         need: &mut Need,
         times: usize,
     ) -> Result<(), EditError> {
@@ -119,7 +119,7 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
         &self,
         depth: usize,
         range: VirtRange,
-        mapping: &Mapping,
+        mapping: &Mapping<F>,
         need: &mut Need,
         times: usize,
     ) -> Result<(), EditError> {

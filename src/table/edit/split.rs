@@ -21,20 +21,6 @@ struct Cut<'m, F: Format, M> {
     span: VirtRange,
 }
 
-impl<F: Format, M: Machine> Cut<'_, F, M> {
-    /// The same translation, for smaller leaves.
-    fn mapping(&self, boundary: VirtAddr) -> Mapping {
-        let level = self.node.level();
-        // Each word of an identical run holds the run's base; other leaves hold their own.
-        let holder = match level.runs {
-            Some(Runs::Identical) if self.leaf.run => self.span.start(),
-            _ => boundary.align_down(level.shift),
-        };
-        let offset = self.leaf.frame.as_u64().wrapping_sub(u64::from(holder.0));
-        Mapping { offset, attrs: self.leaf.attrs, sizes: LeafSizes::LARGEST }
-    }
-}
-
 /// The address behind `range`, unless that is the top of the address space.
 fn end(range: VirtRange) -> Option<VirtAddr> {
     range.last().0.checked_add(1).map(VirtAddr)
@@ -58,8 +44,20 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
         }
     }
 
-    /// Checks that the leaves cut by the ends of `range` can be split, and counts the tables for it.
-    pub(super) fn plan_splits(&self, range: VirtRange, need: &mut Need) -> Result<(), EditError> {
+    /// The same translation as the cut leaf's, for smaller leaves.
+    fn same(&self, cut: &Cut<'m, F, M>, boundary: VirtAddr) -> Mapping<F> {
+        let level = cut.node.level();
+        // Each word of an identical run holds the run's base; other leaves hold their own.
+        let holder = match level.runs {
+            Some(Runs::Identical) if cut.leaf.run => cut.span.start(),
+            _ => boundary.align_down(level.shift),
+        };
+        self.mapping(holder, cut.leaf.frame, cut.leaf.attrs, LeafSizes::LARGEST)
+    }
+
+    /// Checks that the leaves cut by the ends of `range` can be split, and counts the tables for it. Whether
+    /// there are any.
+    pub(super) fn plan_splits(&self, range: VirtRange, need: &mut Need) -> Result<bool, EditError> {
         let start = Some(range.start());
         let ends = [start, end(range)].map(|boundary| boundary.map(|at| (at, self.plan_split(at))));
         let mut first: Option<(VirtAddr, usize)> = None;
@@ -79,10 +77,11 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
             }
             first = Some((boundary, from));
         }
-        Ok(())
+        Ok(first.is_some())
     }
 
-    /// The depth from which tables are needed so that nothing crosses `boundary`, if any are.
+    /// If something crosses `boundary`: the depth from which tables are needed so that nothing does, that
+    /// behind the last for none.
     fn plan_split(&self, boundary: VirtAddr) -> Result<Option<usize>, EditError> {
         let Some(cut) = self.cut(boundary) else { return Ok(None) };
         let at = cut.span.start();
@@ -90,19 +89,19 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
         if self.policy.frozen(depth, boundary) {
             return Err(EditError::Sealed { at });
         }
-        let mapping = cut.mapping(boundary);
+        let mapping = self.same(&cut, boundary);
         if cut.leaf.run {
             self.check_leaves(depth, cut.span, &mapping, false)?;
         }
         let below = (depth + 1..F::LEVELS.len())
             .take_while(|depth| !boundary.is_aligned(F::LEVELS[depth - 1].shift));
-        let mut from = None;
+        let mut from = F::LEVELS.len();
         for depth in below {
-            from = from.or(Some(depth));
+            from = from.min(depth);
             let span = VirtRange::aligned(boundary, F::LEVELS[depth - 1].shift);
             self.check_leaves(depth, span, &mapping, false)?;
         }
-        Ok(from)
+        Ok(Some(from))
     }
 
     /// Splits what the ends of `range` cut, as planned.
@@ -130,7 +129,7 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
         // SAFETY: the caller of `split_ends` vouches that nothing uses it; it maps the same as before.
         unsafe {
             self.break_entries(&cut.node, cut.span);
-            self.fill_leaves(&cut.node, cut.span, &cut.mapping(boundary), false);
+            self.fill_leaves(&cut.node, cut.span, &self.same(cut, boundary), false);
         }
         self.clean(&cut.node, cut.node.indices(cut.span));
         publish(self.machine());
@@ -145,7 +144,7 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
     ) {
         let depth = cut.node.depth() + 1;
         let Some(table) = reserve.take(depth) else { return };
-        let mapping = cut.mapping(boundary);
+        let mapping = self.same(cut, boundary);
         let halves = [
             VirtRange::inclusive(cut.span.start(), VirtAddr(boundary.0 - 1)),
             VirtRange::inclusive(boundary, cut.span.last()),
@@ -153,7 +152,7 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
         // SAFETY: the table is ours alone until it is linked; it maps what the leaf did.
         unsafe {
             let child = Node::new(self.machine(), table, depth);
-            child.zero(0..child.level().entries());
+            child.zero_unlinked(0..child.level().entries());
             for half in halves.into_iter().flatten() {
                 self.build(&child, half, &mapping, reserve, false);
             }

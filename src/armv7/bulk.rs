@@ -1,0 +1,193 @@
+//! Many neighbouring descriptors at once, by the instructions that are best at it.
+//!
+//! LDM and STM move words, each of them single-copy atomic; a long descriptor is read by LDM only where a table's
+//! one editor reads what it alone changes, and always stored by STRD, whole (DDI 0406C A3.5.3).
+
+use core::arch::asm;
+
+/// Descriptors a turn.
+pub(super) const TURN: usize = 4;
+/// Bytes a turn, of zeroing and copying.
+pub(super) const BYTES: usize = 32;
+
+/// The bits that all of `turns` times four long descriptors at `at` have set.
+///
+/// # Safety
+/// They are readable and aligned; `turns` is not 0.
+#[inline]
+pub(super) unsafe fn common_bits(at: *const u64, turns: usize) -> u64 {
+    let (mut low, mut high) = (u32::MAX, u32::MAX);
+    // SAFETY: reads what the caller vouches for.
+    unsafe {
+        asm!(
+            "2:",
+            "ldmia {at}!, {{r0, r1, r2, r3, r4, r5, r8, r9}}",
+            "and {low}, {low}, r0",
+            "and {high}, {high}, r1",
+            "and {low}, {low}, r2",
+            "and {high}, {high}, r3",
+            "and {low}, {low}, r4",
+            "and {high}, {high}, r5",
+            "and {low}, {low}, r8",
+            "and {high}, {high}, r9",
+            "subs {turns}, {turns}, #1",
+            "bne 2b",
+            at = inout(reg) at => _,
+            turns = inout(reg) turns => _,
+            low = inout(reg) low,
+            high = inout(reg) high,
+            out("r0") _, out("r1") _, out("r2") _, out("r3") _,
+            out("r4") _, out("r5") _, out("r8") _, out("r9") _,
+            options(nostack, readonly),
+        );
+    }
+    u64::from(high) << 32 | u64::from(low)
+}
+
+/// Whether `turns` times four long descriptors at `at` agree with `model` in their high words and in the low 12
+/// bits: pages of one kind, in the same 4 GiB.
+///
+/// # Safety
+/// They are readable and aligned; `turns` is not 0.
+#[inline]
+pub(super) unsafe fn is_uniform(at: *const u64, turns: usize, model: u64) -> bool {
+    let differ: u32;
+    // SAFETY: reads what the caller vouches for.
+    unsafe {
+        asm!(
+            "2:",
+            "ldmia {at}!, {{r0, r1, r2, r3, r4, r5, r8, r9}}",
+            "eor r0, r0, {low}",
+            "eor r2, r2, {low}",
+            "eor r4, r4, {low}",
+            "eor r8, r8, {low}",
+            "orr r0, r0, r2",
+            "orr r4, r4, r8",
+            "orr r0, r0, r4",
+            "lsls r0, r0, #20",
+            "cmpeq r1, {high}",
+            "cmpeq r3, {high}",
+            "cmpeq r5, {high}",
+            "cmpeq r9, {high}",
+            "bne 3f",
+            "subs {turns}, {turns}, #1",
+            "bne 2b",
+            "3:",
+            at = inout(reg) at => _,
+            turns = inout(reg) turns => differ,
+            low = in(reg) model as u32,
+            high = in(reg) (model >> 32) as u32,
+            out("r0") _, out("r1") _, out("r2") _, out("r3") _,
+            out("r4") _, out("r5") _, out("r8") _, out("r9") _,
+            options(nostack, readonly),
+        );
+    }
+    differ == 0
+}
+
+/// Inverts the bits of `flip` in the low words of `turns` times four long descriptors at `at`.
+///
+/// # Safety
+/// They are aligned and may be changed so; `turns` is not 0.
+#[inline]
+pub(super) unsafe fn flip_low(at: *mut u64, turns: usize, flip: u32) {
+    // SAFETY: changes what the caller vouches for.
+    unsafe {
+        asm!(
+            "2:",
+            "ldmia {at}, {{r0, r1, r2, r3, r4, r5, r8, r9}}",
+            "eor r0, r0, {flip}",
+            "eor r2, r2, {flip}",
+            "eor r4, r4, {flip}",
+            "eor r8, r8, {flip}",
+            "strd r0, r1, [{at}], #8",
+            "strd r2, r3, [{at}], #8",
+            "strd r4, r5, [{at}], #8",
+            "strd r8, r9, [{at}], #8",
+            "subs {turns}, {turns}, #1",
+            "bne 2b",
+            at = inout(reg) at => _,
+            turns = inout(reg) turns => _,
+            flip = in(reg) flip,
+            out("r0") _, out("r1") _, out("r2") _, out("r3") _,
+            out("r4") _, out("r5") _, out("r8") _, out("r9") _,
+            options(nostack),
+        );
+    }
+}
+
+/// Writes `first` and its successors, each `step` further, to `turns` times four short descriptors at `at`.
+///
+/// # Safety
+/// They are aligned and may be changed so; `turns` is not 0.
+#[inline]
+pub(super) unsafe fn fill(at: *mut u32, turns: usize, first: u32, step: u32) {
+    let next = |n: u32| first.wrapping_add(step.wrapping_mul(n));
+    // SAFETY: changes what the caller vouches for.
+    unsafe {
+        asm!(
+            "2:",
+            "stmia {at}!, {{r0, r1, r2, r3}}",
+            "add r0, r0, {stride}",
+            "add r1, r1, {stride}",
+            "add r2, r2, {stride}",
+            "add r3, r3, {stride}",
+            "subs {turns}, {turns}, #1",
+            "bne 2b",
+            at = inout(reg) at => _,
+            turns = inout(reg) turns => _,
+            stride = in(reg) step.wrapping_mul(TURN as u32),
+            inout("r0") first => _,
+            inout("r1") next(1) => _,
+            inout("r2") next(2) => _,
+            inout("r3") next(3) => _,
+            options(nostack),
+        );
+    }
+}
+
+/// Writes zeroes to `turns` times 32 bytes at `at`, which no walk reaches.
+///
+/// # Safety
+/// They are aligned to 4 and may be changed so; `turns` is not 0.
+#[inline]
+pub(super) unsafe fn zero(at: *mut u8, turns: usize) {
+    // SAFETY: changes what the caller vouches for.
+    unsafe {
+        asm!(
+            "2:",
+            "stmia {at}!, {{r0, r1, r2, r3, r4, r5, r8, r9}}",
+            "subs {turns}, {turns}, #1",
+            "bne 2b",
+            at = inout(reg) at => _,
+            turns = inout(reg) turns => _,
+            inout("r0") 0 => _, inout("r1") 0 => _, inout("r2") 0 => _, inout("r3") 0 => _,
+            inout("r4") 0 => _, inout("r5") 0 => _, inout("r8") 0 => _, inout("r9") 0 => _,
+            options(nostack),
+        );
+    }
+}
+
+/// Copies `turns` times 32 bytes to where no walk reaches.
+///
+/// # Safety
+/// They are aligned to 4, readable and changeable, and do not overlap; `turns` is not 0.
+#[inline]
+pub(super) unsafe fn copy(from: *const u8, to: *mut u8, turns: usize) {
+    // SAFETY: changes what the caller vouches for.
+    unsafe {
+        asm!(
+            "2:",
+            "ldmia {from}!, {{r0, r1, r2, r3, r4, r5, r8, r9}}",
+            "stmia {to}!, {{r0, r1, r2, r3, r4, r5, r8, r9}}",
+            "subs {turns}, {turns}, #1",
+            "bne 2b",
+            from = inout(reg) from => _,
+            to = inout(reg) to => _,
+            turns = inout(reg) turns => _,
+            out("r0") _, out("r1") _, out("r2") _, out("r3") _,
+            out("r4") _, out("r5") _, out("r8") _, out("r9") _,
+            options(nostack),
+        );
+    }
+}

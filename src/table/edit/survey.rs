@@ -1,0 +1,154 @@
+//! Looking at all that an edit will change, before it changes anything.
+
+use super::{Editor, Policy};
+use crate::addr::VirtRange;
+use crate::attr::{Access, Attrs};
+use crate::format::{Entry, Format, Leaf};
+use crate::table::error::EditError;
+use crate::table::mem::{Machine, TableMemory};
+use crate::table::memo::Memo;
+use crate::table::node::Node;
+
+/// Whether an address without a mapping is an error.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holes {
+    Refused,
+    Skipped,
+}
+
+/// What an edit wants to know of the leaves in its range.
+pub(super) trait Survey<F: Format, M> {
+    /// Judges the ptes of `node` that translate `range` all at once, if their bits allow it. Whether they did.
+    fn ptes(&mut self, node: &Node<'_, F, M>, range: VirtRange) -> Result<bool, EditError>;
+
+    /// Judges a leaf: one for all that follow it in its table and differ in the frame alone.
+    fn leaf(&mut self, depth: usize, leaf: Leaf) -> Result<(), EditError>;
+}
+
+/// From this many pages of one table on, unmapping does not ask whether any was executable.
+const MANY: usize = 64;
+
+/// What unmapping wants to know.
+#[derive(Default)]
+pub(super) struct Removal {
+    /// Whether anything is mapped.
+    pub(super) any: bool,
+    /// Whether anything may be executable.
+    pub(super) executable: bool,
+}
+
+impl<F: Format, M: TableMemory> Survey<F, M> for Removal {
+    fn ptes(&mut self, node: &Node<'_, F, M>, range: VirtRange) -> Result<bool, EditError> {
+        let indices = node.indices(range);
+        // Where so much goes, predictions go with it anyway; that spares a look at half of a long descriptor.
+        let many = indices.len() > MANY;
+        let Some(executable) = F::leaves_by_common_bits(node.common_bits(indices)) else {
+            return Ok(false);
+        };
+        self.any = true;
+        self.executable |= many || executable;
+        Ok(true)
+    }
+
+    fn leaf(&mut self, _depth: usize, leaf: Leaf) -> Result<(), EditError> {
+        self.any = true;
+        self.executable |= leaf.attrs.access == Access::ReadExecute;
+        Ok(())
+    }
+}
+
+/// What a change of attributes wants to know.
+pub(super) struct Change<'a, 'm, F: Format, M, P, C> {
+    editor: &'a Editor<'m, F, M, P>,
+    change: &'a C,
+    /// Whether anything was or becomes executable.
+    pub(super) executable: bool,
+    /// Whether the ptes of every table in the range agree in all but their frames.
+    pub(super) uniform: bool,
+    /// The last kind of pte judged.
+    known: Memo<F>,
+}
+
+impl<'a, 'm, F: Format, M, P, C> Change<'a, 'm, F, M, P, C> {
+    pub(super) fn new(editor: &'a Editor<'m, F, M, P>, change: &'a C) -> Self {
+        Self { editor, change, executable: false, uniform: true, known: Memo::default() }
+    }
+}
+
+impl<F: Format, M: Machine, P: Policy, C: Fn(Attrs) -> Attrs> Survey<F, M>
+    for Change<'_, '_, F, M, P, C>
+{
+    fn ptes(&mut self, node: &Node<'_, F, M>, range: VirtRange) -> Result<bool, EditError> {
+        let indices = node.indices(range);
+        let first = node.load(indices.start);
+        if self.known.knows(first) && self.known.knows_all(node, indices.clone()) {
+            return Ok(true);
+        }
+        let Entry::Leaf(leaf) = F::decode(node.depth(), first) else {
+            self.uniform = false;
+            return Ok(false);
+        };
+        if !node.is_uniform(indices, first, F::frame_mask(node.depth(), leaf.run)) {
+            self.uniform = false;
+            return Ok(false);
+        }
+        self.known = Memo::new(node.depth(), leaf.run, first, first);
+        Survey::<F, M>::leaf(self, node.depth(), leaf).map(|()| true)
+    }
+
+    fn leaf(&mut self, depth: usize, leaf: Leaf) -> Result<(), EditError> {
+        let attrs = (self.change)(leaf.attrs);
+        self.executable |= leaf.attrs.access == Access::ReadExecute;
+        self.executable |= attrs.access == Access::ReadExecute;
+        self.editor.changed(depth, leaf, attrs).map(drop)
+    }
+}
+
+impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
+    /// Looks at every entry that serves `range` in `node` and below.
+    pub(super) fn survey(
+        &self,
+        node: &Node<'m, F, M>,
+        range: VirtRange,
+        holes: Holes,
+        survey: &mut impl Survey<F, M>,
+    ) -> Result<(), EditError> {
+        let depth = node.depth();
+        let frozen =
+            self.policy.frozen(depth, range.start()) || self.policy.frozen(depth, range.last());
+        if Self::is_pte(depth) && !frozen && survey.ptes(node, range)? {
+            return Ok(());
+        }
+        let mut memo = Memo::<F>::default();
+        for index in node.indices(range) {
+            let raw = node.load(index);
+            if memo.knows(raw) {
+                continue;
+            }
+            let Some(part) = node.span(range.start(), index).intersection(range) else { continue };
+            if let Some(table) = F::decode_table(depth, raw)
+                && self.owns(&table)
+            {
+                // SAFETY: the entry was just read from this node.
+                self.survey(&unsafe { node.child(table) }, part, holes, survey)?;
+                continue;
+            }
+            let at = part.start();
+            match F::decode(depth, raw) {
+                Entry::Leaf(_) if frozen => return Err(EditError::Sealed { at }),
+                Entry::Leaf(leaf) => {
+                    survey.leaf(depth, leaf)?;
+                    memo = Memo::new(depth, leaf.run, raw, raw);
+                }
+                Entry::Reserved => return Err(EditError::Reserved { at }),
+                // Swapper's tables hold nothing of this tree's.
+                Entry::Absent | Entry::Table(_) => {
+                    if holes == Holes::Refused {
+                        return Err(EditError::NotMapped { at });
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
