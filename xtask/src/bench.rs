@@ -6,8 +6,11 @@
 //!   table      one table a format, for the terminal
 //!   markdown   one table for the README
 //!   json       target/bench/guest.json
+//!   host       package bench: ours beside the published libraries, on this machine
 //!   expected   the counts that are checked in, and what is too much above them
 //!   size       the library's code, module by module
+//!   versus     its tables
+//!   columns    lines of cells
 //!   versions   of the compiler and the emulator, on which all counts depend
 //! ```
 
@@ -18,14 +21,17 @@ use crate::command::target_directory;
 use crate::image::{Binary, Format, shown};
 use crate::options::{BenchOptions, Report};
 
+pub mod columns;
 pub mod counted;
 pub mod expected;
+pub mod host;
 pub mod json;
 pub mod markdown;
 pub mod rows;
 pub mod size;
 pub mod table;
 pub mod versions;
+pub mod versus;
 
 use counted::Counted;
 
@@ -34,8 +40,10 @@ use counted::Counted;
 /// # Errors
 /// An image does not build, or is red; a file cannot be written.
 pub fn run(options: &BenchOptions) -> Outcome<()> {
-    if options.report == Report::Size {
-        return options.formats.iter().try_for_each(|&format| size::report(format));
+    match options.report {
+        Report::Size => return options.formats.iter().try_for_each(|&format| size::report(format)),
+        Report::Host => return host::report(),
+        _ => {}
     }
     let mut all = Vec::new();
     for &format in &options.formats {

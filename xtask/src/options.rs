@@ -44,6 +44,8 @@ cargo xtask bench [OPTIONS]
     --quick                 leave out what takes long
     --markdown              print the table of the README
     --bless                 check the counts in: tests/expected/counts-*.txt
+    --host                  instead: on this machine, beside published libraries,
+                            in nanoseconds, and in instructions with valgrind
     --size                  instead: the library's code, module by module
 
 Each command first sets up what is missing (Arm target, linker, QEMU): silently
@@ -96,6 +98,8 @@ pub enum Report {
     Markdown,
     /// Count, and check the counts in.
     Bless,
+    /// Measure on the host, beside other libraries.
+    Host,
     /// Print how large the code is.
     Size,
 }
@@ -135,6 +139,7 @@ fn parse_bench(ours: Vec<OsString>) -> Result<Task, lexopt::Error> {
             }
             Arg::Long("markdown") => Report::Markdown,
             Arg::Long("bless") => Report::Bless,
+            Arg::Long("host") => Report::Host,
             Arg::Long("size") => Report::Size,
             other => return Err(other.unexpected()),
         };

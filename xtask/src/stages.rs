@@ -119,15 +119,17 @@ fn format_check() -> Outcome<Counts> {
     passes(command)
 }
 
-/// A cargo command about the packages that `target` has: on the host the library and this tool, on the target the
-/// library and the boot stub.
+/// A cargo command about the packages that `target` has: on the host the library, its measurement and this tool, on the
+/// target the library and the boot stub.
 fn about_code(subcommand: &str, format: Format, target: &str) -> Command {
     let mut command = tool("cargo");
     command.args([subcommand, "--quiet", "--package", "armv7a-mm"]);
     match target {
         TARGET => command.args(["--package", "boot", "--target", TARGET]),
-        // This tool knows no format: once is enough.
-        _ if format == Format::Classic => command.args(["--package", "xtask"]),
+        // These know no format: once is enough.
+        _ if format == Format::Classic => {
+            command.args(["--package", "bench", "--package", "xtask"])
+        }
         _ => &mut command,
     };
     command.args(format.features());

@@ -2,7 +2,7 @@
 
 use xtask::bench::counted::{Counted, decimal};
 use xtask::bench::rows::ROWS;
-use xtask::bench::{expected, json, markdown, table};
+use xtask::bench::{expected, host, json, markdown, table, versus};
 use xtask::image::Format;
 use xtask::options::{BenchOptions, Report, Task, parse};
 
@@ -75,6 +75,20 @@ fn tables_say_what_is_met_and_what_is_not() {
     let markdown = markdown::table(&[(Format::Lpae, counted)], "an emulator; a compiler");
     assert!(markdown.contains("| map 1 GiB in pages | page | **5.00** | 2.50 | 12.0 | – |"));
     assert!(markdown.ends_with("an emulator; a compiler.\n"));
+}
+
+#[test]
+fn ours_is_compared_with_the_best_peer_that_does_all_of_the_work() {
+    let said = "time unmap_4k floor 0.1\ntime unmap_4k ours-lpae 3\ntime unmap_4k a 6\n\
+                time unmap_4k b 1 partly\ntime unmap_4k c 9\nunits unmap_4k a 7\n";
+    let costs = host::read(said, "time").expect("it makes sense");
+    assert_eq!(costs.len(), 5);
+    assert!(costs.iter().all(|cost| cost.whole == (cost.contender != "b")));
+    let text = versus::table("nanoseconds", &costs);
+    let line = text.lines().find(|line| line.starts_with("unmap_4k")).expect("it has a line");
+    let cells: Vec<_> = line.split_whitespace().collect();
+    assert_eq!(cells[2..], ["0.10", "3.00", "6.00", "(1.00)", "9.00", "0.50", "≤", "1", "met"]);
+    assert!(host::read("time map a much", "time").is_err());
 }
 
 #[test]

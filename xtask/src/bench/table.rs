@@ -1,5 +1,6 @@
 //! Counts as a table for the terminal.
 
+use super::columns;
 use super::counted::Counted;
 use super::rows::{ROWS, Reach, Row};
 use crate::image::Format;
@@ -34,7 +35,7 @@ fn verdict(row: &Row, format: Format, counted: &Counted, ours: f64) -> Option<(f
 /// The table of one format.
 pub fn text(format: Format, counted: &Counted) -> String {
     let heads = ["", "per", "counted", "floor", "×", "Linux", "×", "peer", "×", "reach", ""];
-    let mut lines = vec![heads.map(String::from)];
+    let mut lines = vec![heads.map(String::from).to_vec()];
     for row in &ROWS {
         let Some(ours) = counted.get(row.key) else { continue };
         let [floor, over] = beside(ours, counted.floor(row.key));
@@ -45,7 +46,7 @@ pub fn text(format: Format, counted: &Counted) -> String {
             Some((most, false)) => (format!("≤ {}", number(most)), "MISSED"),
             None => ("–".into(), ""),
         };
-        lines.push([
+        lines.push(vec![
             row.name.into(),
             row.unit.into(),
             number(ours),
@@ -59,22 +60,5 @@ pub fn text(format: Format, counted: &Counted) -> String {
             met.into(),
         ]);
     }
-    let mut table = format!("{format}: instructions\n");
-    let widths: [usize; 11] = std::array::from_fn(|column| {
-        lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0)
-    });
-    for line in lines {
-        let cells: Vec<_> = line
-            .iter()
-            .zip(widths)
-            .enumerate()
-            .map(|(column, (cell, width))| match column {
-                0 | 1 | 10 => format!("{cell:<width$}"),
-                _ => format!("{cell:>width$}"),
-            })
-            .collect();
-        table.push_str(cells.join("  ").trim_end());
-        table.push('\n');
-    }
-    table
+    format!("{format}: instructions\n{}", columns::align(&lines, &[0, 1, 10]))
 }
