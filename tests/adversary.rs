@@ -4,6 +4,8 @@
 //! Every right sequence is also run with each of its steps left out: a step that nothing missed would be a step
 //! that nothing tests.
 
+#[path = "machine/hardware.rs"]
+mod hardware;
 mod machine;
 
 use machine::Setup;
@@ -12,6 +14,8 @@ use machine::violation::Violation;
 
 /// Seeds by which a wrong sequence must have been seen to go wrong.
 const SEEDS: u64 = 60;
+/// Seeds that a whole matrix is run with.
+const FEW_SEEDS: u64 = 16;
 
 /// Every kind of machine.
 fn setups(seed: u64) -> impl Iterator<Item = Setup> {
@@ -90,7 +94,7 @@ fn right() -> [(&'static str, Vec<Op>, Option<u64>); 7] {
 
 #[test]
 fn right_sequences_pass() {
-    for seed in 0..SEEDS {
+    for seed in 0..FEW_SEEDS {
         for setup in setups(seed) {
             for (name, ops, frame) in right() {
                 assert_eq!(run(setup, &ops, frame), [], "{name}, {setup:?}");
@@ -140,16 +144,19 @@ fn every_step_left_out_is_seen_to_go_wrong() {
     }
 }
 
-/// Asserts that a rule and the eye both find `ops` wrong.
+/// Asserts that a rule finds `ops` wrong whatever happens, and the eye does for some seed.
 fn assert_wrong(setup: Setup, name: &str, ops: &[Op], frame: Option<u64>) {
-    let (mut ruled, mut seen) = (0, 0);
+    let mut seen = false;
     for seed in 0..SEEDS {
+        if seen && seed >= FEW_SEEDS {
+            return;
+        }
         let found = run(Setup { seed, ..setup }, ops, frame);
-        ruled += u64::from(found.iter().any(|violation| !violation.is_seen()));
-        seen += u64::from(found.iter().any(Violation::is_seen));
+        let ruled = found.iter().any(|violation| !violation.is_seen());
+        assert!(ruled, "{name} breaks a rule with every seed, {setup:?}, {seed}");
+        seen |= found.iter().any(Violation::is_seen);
     }
-    assert_eq!(ruled, SEEDS, "{name} breaks a rule with every seed, {setup:?}");
-    assert_ne!(seen, 0, "{name} is seen with some seed, {setup:?}");
+    assert!(seen, "{name} is seen with some seed, {setup:?}");
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn layout(seed: u64) -> Layout {
 }
 
 fn sequence<F: Registers>(setup: Setup) {
-    let pxn = setup.seed / 6 % 2 == 0;
+    let pxn = (setup.seed / 6).is_multiple_of(2);
     let mut system = System::<F>::new(setup, layout(setup.seed), pxn).with_intruders();
     let mut steps = String::new();
     let run = catch_unwind(AssertUnwindSafe(|| {

@@ -367,7 +367,8 @@ impl State {
             return;
         }
         for debt in &mut self.rules.debts {
-            if debt.stage == Stage::Visible && debt.is_covered_by(what) {
+            let waits = matches!(debt.stage, Stage::Visible | Stage::Invalidated);
+            if waits && debt.is_covered_by(what) {
                 debt.stage = Stage::Invalidated;
                 debt.by = self.cpu;
             }

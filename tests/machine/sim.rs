@@ -45,7 +45,8 @@ impl Sim {
     /// What happened last, one event a line.
     pub fn trace(&self) -> String {
         let state = self.state.borrow();
-        state.trace.iter().map(|event| format!("  {event:x?}\n")).collect()
+        let skipped = state.trace.len().saturating_sub(160);
+        state.trace.iter().skip(skipped).map(|event| format!("  {event:x?}\n")).collect()
     }
 
     /// Panics if anything was reported.

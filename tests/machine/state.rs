@@ -95,7 +95,7 @@ pub enum Event {
 }
 
 /// Events kept.
-const TRACE: usize = 160;
+const TRACE: usize = 1024;
 /// Reports kept.
 const REPORTS: usize = 32;
 

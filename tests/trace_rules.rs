@@ -1,0 +1,346 @@
+//! What every public operation emits, step by step: the rules R1 to R4, R11, R29 and the bugs B03, B31 of the notes
+//! that others' kernels left, for hardware that no emulator shows.
+//!
+//! An operation's trace is written in letters: `a` allocate, `s` store to a linked table, `c` clean, `w` DSB ISHST,
+//! `d` DSB ISH, `i` ISB, `t` TLB invalidation, `b` BPIALL, `f` free; repetitions count once. The machine's own rules
+//! are on as well.
+
+mod machine;
+
+use armv7a_mm::addr::{PhysAddr, VirtAddr, VirtRange};
+use armv7a_mm::attr::{Access, Attrs, MemoryType};
+use armv7a_mm::format::control::Registers;
+use armv7a_mm::format::{Classic, Lpae};
+use armv7a_mm::mm::{Layout, LayoutSpec, Verdict};
+use armv7a_mm::table::edit::LeafSizes;
+use machine::Setup;
+use machine::model::system::System;
+use machine::state::Event;
+use machine::tlb::Forget;
+
+/// Where user space maps something.
+const USER: u32 = 0x0040_0000;
+/// Where the kernel does.
+const KERNEL: u32 = 0xF080_0000;
+
+fn pages(at: u32, count: u32) -> VirtRange {
+    VirtRange::new(VirtAddr(at), u64::from(count) << 12).expect("a range")
+}
+
+fn phys(at: u32) -> PhysAddr {
+    PhysAddr::from_u32(at)
+}
+
+/// A kernel with one address space, which every CPU runs, and two pages in each half.
+struct Fixture<F: Registers> {
+    system: System<F>,
+}
+
+impl<F: Registers> Fixture<F> {
+    fn new(setup: Setup) -> Self {
+        let layout = Layout::new(LayoutSpec::linux(0xC000_0000)).expect("a layout");
+        let mut system = System::<F>::new(setup, layout, true);
+        let kernel = Attrs::kernel(Access::ReadWrite);
+        // SAFETY: nothing real is mapped.
+        unsafe {
+            system.swapper.map(pages(KERNEL, 2), phys(0x1000_0000), kernel, LeafSizes::PAGES)
+        }
+        .expect("mapped");
+        while system.spaces.is_empty() {
+            system.alloc();
+        }
+        let attrs = Attrs::user(Access::ReadWrite);
+        // SAFETY: likewise.
+        unsafe {
+            let pgd = &mut system.spaces[0].pgd;
+            pgd.set_asid(Some(armv7a_mm::attr::Asid(1)));
+            pgd.map(pages(USER, 2), phys(0x2000_0000), attrs, LeafSizes::PAGES).expect("mapped");
+        }
+        (0..setup.cpus).for_each(|cpu| system.switch(cpu, Some(0)));
+        system.sim.assert_clean("the fixture");
+        Self { system }
+    }
+
+    /// Runs an operation and returns its trace.
+    fn trace(&mut self, inserts_only: bool, act: impl FnOnce(&mut System<F>)) -> Vec<Event> {
+        let sim = self.system.sim;
+        sim.begin("operation", inserts_only);
+        act(&mut self.system);
+        sim.end(true);
+        let state = sim.state();
+        let start = state.trace.iter().rposition(|event| matches!(event, Event::Begin(_)));
+        let events = state.trace.range(start.expect("it began") + 1..).cloned().collect();
+        drop(state);
+        sim.assert_clean("the operation");
+        events
+    }
+}
+
+/// The trace in letters.
+fn letters(events: &[Event]) -> String {
+    let mut all: Vec<char> = events
+        .iter()
+        .filter_map(|event| {
+            Some(match event {
+                Event::Allocate(_) => 'a',
+                Event::Store { .. } => 's',
+                Event::Clean { .. } => 'c',
+                Event::DsbIshst => 'w',
+                Event::DsbIsh => 'd',
+                Event::Isb => 'i',
+                Event::Tlbi(_) => 't',
+                Event::Bpiall => 'b',
+                Event::Free(_) => 'f',
+                Event::Begin(_) | Event::Regs { .. } => return None,
+            })
+        })
+        .collect();
+    all.dedup();
+    all.into_iter().collect()
+}
+
+/// Runs a body for each format, coherent and not, on one CPU and on four.
+macro_rules! everywhere {
+    ($( $(#[$doc:meta])* fn $name:ident($fixture:ident, $expect:ident) $body:block )*) => {$(
+        $(#[$doc])*
+        #[test]
+        fn $name() {
+            fn run<F: Registers>(setup: Setup) {
+                #[allow(unused_mut, reason = "not every body edits")]
+                let mut $fixture = Fixture::<F>::new(setup);
+                // What is cleaned where walks do not snoop is not where they do (B31).
+                #[allow(unused_variables, reason = "not every body compares traces")]
+                let $expect = |events: &[Event], trace: &str| {
+                    let trace: String =
+                        trace.chars().filter(|step| *step != 'c' || !setup.coherent).collect();
+                    assert_eq!(letters(events), trace, "{setup:?}");
+                };
+                $body
+                $fixture.system.scrap();
+            }
+            for (cpus, coherent) in [(1, true), (1, false), (4, true), (4, false)] {
+                run::<Classic>(Setup::new(false, cpus, coherent, 1));
+                run::<Lpae>(Setup::new(true, cpus, coherent, 1));
+            }
+        }
+    )*};
+}
+
+fn tlbis(events: &[Event]) -> Vec<Forget> {
+    let found = events.iter().filter_map(|event| match event {
+        Event::Tlbi(what) => Some(*what),
+        _ => None,
+    });
+    found.collect()
+}
+
+fn stores(events: &[Event]) -> usize {
+    events.iter().filter(|event| matches!(event, Event::Store { .. })).count()
+}
+
+everywhere! {
+    /// R1, R3: into a table that is there, one store each, and nothing to invalidate.
+    fn map_into_a_table(fixture, expect) {
+        let events = fixture.trace(true, |system| {
+            let attrs = Attrs::user(Access::ReadExecute);
+            // SAFETY: nothing real is mapped.
+            unsafe {
+                system.spaces[0]
+                    .pgd
+                    .map(pages(USER + 0x2000, 3), phys(0x3000_0000), attrs, LeafSizes::PAGES)
+            }
+            .expect("mapped");
+        });
+        expect(&events, "scwi");
+        assert_eq!(stores(&events), 3, "R11: one store for each descriptor");
+    }
+
+    /// R1: a new table is complete, cleaned and behind a barrier before the one store that links it.
+    fn map_with_a_new_table(fixture, expect) {
+        let events = fixture.trace(true, |system| {
+            let attrs = Attrs::user(Access::Read);
+            // SAFETY: nothing real is mapped.
+            unsafe {
+                system.spaces[0]
+                    .pgd
+                    .map(pages(USER + 0x0040_0000, 1), phys(0x3000_0000), attrs, LeafSizes::PAGES)
+            }
+            .expect("mapped");
+        });
+        expect(&events, "acwscwi");
+        assert_eq!(stores(&events), 1, "the link alone is seen");
+    }
+
+    /// R2: one page of a table that stays.
+    fn unmap_a_page(fixture, expect) {
+        let events = fixture.trace(false, |system| {
+            // SAFETY: nothing uses it.
+            unsafe { system.spaces[0].pgd.unmap(pages(USER, 1)) }.expect("unmapped").pay();
+        });
+        expect(&events, "scwtdi");
+        assert_eq!(tlbis(&events), [Forget::Page(USER, 1)], "one page, of one space");
+        assert_eq!(stores(&events), 1);
+    }
+
+    /// R2: an executable one, so that branch predictions go too.
+    fn unmap_an_executable_page(fixture, expect) {
+        // SAFETY: nothing real is mapped.
+        unsafe {
+            let pgd = &mut fixture.system.spaces[0].pgd;
+            pgd.protect(pages(USER, 1), Access::ReadExecute).expect("protected").pay();
+        }
+        let events = fixture.trace(false, |system| {
+            // SAFETY: nothing uses it.
+            unsafe { system.spaces[0].pgd.unmap(pages(USER, 1)) }.expect("unmapped").pay();
+        });
+        expect(&events, "scwtbdi");
+    }
+
+    /// R29, B03: the last pages of a table: cleared, cut off, forgotten, and only then freed.
+    fn unmap_the_last_pages(fixture, expect) {
+        let events = fixture.trace(false, |system| {
+            // SAFETY: nothing uses it.
+            unsafe { system.spaces[0].pgd.unmap(pages(USER, 2)) }.expect("unmapped").pay();
+        });
+        let trace = letters(&events);
+        let last = |step| trace.rfind(step).unwrap_or(0);
+        assert!(last('s') < last('w') && last('w') < last('t'), "{trace}");
+        assert!(last('t') < last('d') && last('d') < last('i') && last('i') < last('f'), "{trace}");
+        // Walk caches know a table under all of its addresses.
+        assert_eq!(tlbis(&events), [Forget::Space(1)]);
+    }
+
+    /// R2: only permissions change, so the new descriptor takes the old one's place at once.
+    fn protect(fixture, expect) {
+        let events = fixture.trace(false, |system| {
+            // SAFETY: nothing uses it.
+            unsafe { system.spaces[0].pgd.protect(pages(USER, 2), Access::Read) }
+                .expect("protected")
+                .pay();
+        });
+        expect(&events, "scwtdi");
+        assert_eq!(stores(&events), 2, "R11: one store for each descriptor");
+    }
+
+    /// R4: another memory type: absent and forgotten in between, page by page.
+    fn break_before_make(fixture, expect) {
+        let events = fixture.trace(false, |system| {
+            let change = |attrs: Attrs| attrs.with_memory(MemoryType::NonCacheable);
+            // SAFETY: nothing uses it.
+            unsafe { system.spaces[0].pgd.modify(pages(USER, 1), change) }.expect("changed").pay();
+        });
+        assert_eq!(stores(&events), 2);
+        let trace = letters(&events);
+        assert!(trace.starts_with(if trace.contains('c') { "scwtbdis" } else { "swtbdis" }), "{trace}");
+    }
+
+    /// R2 for kernel pages: in every address space.
+    fn kernel_unmap(fixture, expect) {
+        let events = fixture.trace(false, |system| {
+            // SAFETY: nothing uses it.
+            unsafe { system.swapper.unmap(pages(KERNEL, 1)) }.expect("unmapped").pay();
+        });
+        expect(&events, "scwtdi");
+        assert_eq!(tlbis(&events), [Forget::PageOfAll(KERNEL)]);
+    }
+
+    /// R3: many pages are forgotten by one operation.
+    fn unmap_many(fixture, expect) {
+        let range = pages(USER + 0x10_0000, 200);
+        // SAFETY: nothing real is mapped.
+        unsafe {
+            let attrs = Attrs::user(Access::ReadWrite);
+            let pgd = &mut fixture.system.spaces[0].pgd;
+            pgd.map(range, phys(0x3000_0000), attrs, LeafSizes::PAGES).expect("mapped");
+        }
+        let events = fixture.trace(false, |system| {
+            // SAFETY: nothing uses it.
+            unsafe { system.spaces[0].pgd.clear(range) }.expect("cleared").pay();
+        });
+        assert_eq!(tlbis(&events), [Forget::Space(1)]);
+    }
+
+    /// R3: an address space is made with nothing to invalidate, and nobody walks it meanwhile.
+    fn pgd_alloc(fixture, expect) {
+        let events = fixture.trace(true, |system| {
+            let pgd = system.swapper.pgd_alloc().expect("memory");
+            system.sim.adopt(pgd.root().as_u64(), None, false);
+            // A pgd that is dropped leaks, which ends the fixture as well as anything.
+            let _ = pgd;
+        });
+        expect(&events, "acwi");
+    }
+
+    /// R29: every table of an address space that ran is freed behind the invalidation.
+    fn pgd_free(fixture, expect) {
+        (0..fixture.system.sim.setup().cpus).for_each(|cpu| fixture.system.switch(cpu, None));
+        let events = fixture.trace(false, |system| {
+            let space = system.spaces.remove(0);
+            system.sim.retire(space.pgd.root().as_u64());
+            // SAFETY: no CPU runs it.
+            unsafe { space.pgd.pgd_free() };
+        });
+        assert_eq!(letters(&events), "wtbdif");
+        assert_eq!(tlbis(&events), [Forget::Space(1)]);
+    }
+
+    /// R1, R3: a fault copies an entry: one store, nothing to invalidate.
+    fn fault(fixture, expect) {
+        // In the slot of a root entry that the space does not have yet.
+        let at = if F::LPAE { 0xBF00_0000 } else { KERNEL + 0x0100_0000 };
+        let kernel = Attrs::kernel(Access::ReadWrite);
+        // SAFETY: nothing real is mapped.
+        unsafe {
+            let swapper = &mut fixture.system.swapper;
+            swapper.map(pages(at, 1), phys(0x1100_0000), kernel, LeafSizes::PAGES).expect("mapped");
+        }
+        let fault = F::decode_fault(if F::LPAE { 0x206 } else { 0x005 }, false);
+        let events = fixture.trace(true, |system| {
+            let (view, root) = (system.swapper.view(), system.spaces[0].pgd.root());
+            let verdict =
+                armv7a_mm::mm::do_translation_fault(&view, root, &fault, VirtAddr(at), false);
+            assert_eq!(verdict, Verdict::Retry);
+        });
+        expect(&events, "scwi");
+        assert_eq!(stores(&events), 1);
+    }
+
+    /// R3, B03: an identity mapping comes with nothing to invalidate, and goes as tables go.
+    fn identity(fixture, expect) {
+        let range = pages(0x0080_0000, 1);
+        let events = fixture.trace(true, |system| {
+            // SAFETY: nothing real is mapped.
+            unsafe { system.spaces[0].pgd.identity_mapping_add(range, Access::ReadExecute) }
+                .expect("added");
+        });
+        let trace = letters(&events);
+        assert!(trace.starts_with('a') && trace.ends_with("wi") && !trace.contains('t'), "{trace}");
+        let events = fixture.trace(false, |system| {
+            // SAFETY: nothing uses it.
+            unsafe { system.spaces[0].pgd.identity_mapping_del(range) }.expect("deleted").pay();
+        });
+        let trace = letters(&events);
+        assert!(trace.ends_with("wtbdif"), "{trace}");
+        assert_eq!(tlbis(&events), [Forget::All]);
+    }
+}
+
+/// B32, B50: a flush at the top of the address space reaches its last page.
+#[test]
+fn the_last_page_is_flushed() {
+    let mut fixture = Fixture::<Lpae>::new(Setup::new(true, 2, false, 1));
+    let range = pages(0xFFFF_E000, 2);
+    let attrs = Attrs::kernel(Access::ReadWrite);
+    // SAFETY: nothing real is mapped.
+    unsafe {
+        let swapper = &mut fixture.system.swapper;
+        swapper.map(range, phys(0x3000_0000), attrs, LeafSizes::PAGES).expect("mapped");
+    }
+    let events = fixture.trace(false, |system| {
+        // SAFETY: nothing uses it.
+        unsafe { system.swapper.unmap(range) }.expect("unmapped").pay();
+    });
+    let all = [Forget::PageOfAll(0xFFFF_E000), Forget::PageOfAll(0xFFFF_F000)];
+    assert_eq!(tlbis(&events), all);
+    fixture.system.scrap();
+}
