@@ -44,7 +44,7 @@ pub struct Tally {
 
 impl Tally {
     /// None so far.
-    pub fn new() -> Self {
+    pub const fn new() -> Self {
         Self { instructions: 0 }
     }
 

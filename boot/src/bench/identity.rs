@@ -10,6 +10,7 @@ use stub::kernel::{LAYOUT, kernel};
 use stub::{check, check_eq, skip};
 
 use crate::balance::Balance;
+use crate::bulk;
 use crate::counter::Tally;
 use crate::plain;
 use crate::space::{self, BLOCK};
@@ -74,7 +75,7 @@ fn floor() -> Tally {
         // SAFETY: as above.
         unsafe {
             if Active::LEVELS.len() > 2 {
-                plain::compose(to, from, 0, entries);
+                bulk::copy(to, from, entries);
             }
             plain::publish(entry, 1);
             plain::publish(entry, 0);

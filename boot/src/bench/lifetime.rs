@@ -9,6 +9,7 @@ use stub::kernel::{LAYOUT, Pgd, kernel};
 use stub::{check, check_eq};
 
 use crate::balance::Balance;
+use crate::bulk;
 use crate::counter::Tally;
 use crate::plain;
 use crate::space;
@@ -81,11 +82,14 @@ fn floor() {
     // SAFETY: spare memory, as all below.
     let model = unsafe { table.add(entries) };
     // SAFETY: as above.
-    unsafe { plain::fill(model, entries, 1, 1) };
+    unsafe { bulk::fill(model, entries, 1, 1) };
     let mut tally = Tally::new();
     let (to, from) = black_box((table, model));
     // SAFETY: as above.
-    tally.count(|| unsafe { plain::compose(to, from, border, entries - border) });
+    tally.count(|| unsafe {
+        bulk::zero(to, border);
+        bulk::copy(to.add(border), from.add(border), entries - border);
+    });
     // SAFETY: as above.
     let right = |i| unsafe {
         table.add(i).read_volatile() == if i < border { 0 } else { i as plain::Raw + 1 }

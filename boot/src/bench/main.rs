@@ -1,4 +1,4 @@
-//! Measures the library on a bare machine: instructions per operation, each beside the plain loop that any
+//! Measures the library on a bare machine: instructions per operation, each beside the shortest loop that any
 //! solution must execute, and each checked, so that a fast wrong answer is red.
 //!
 //! Run under `-icount shift=0`, where the cycle counter counts instructions; `cargo xtask bench` does, and
@@ -11,6 +11,7 @@ use stub::kernel::Kernel;
 
 mod alive;
 mod balance;
+mod bulk;
 mod counter;
 mod faults;
 mod identity;

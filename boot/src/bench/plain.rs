@@ -1,4 +1,5 @@
-//! The plain loops that any solution must execute: no search, no check, no lock. What the floors measure.
+//! What any solution must execute for one entry: no search, no check, no lock. Together with the loops of
+//! [`bulk`](crate::bulk), what the floors measure.
 
 use armv7a_mm::addr::{PhysAddr, VirtAddr};
 use armv7a_mm::armv7::barrier::{ISHST, dsb, isb};
@@ -20,59 +21,6 @@ pub fn spare(count: usize) -> *mut Raw {
     let start = spare.base.next_multiple_of(16 << 10);
     assert!(start + (count * size_of::<Raw>()) as u64 <= spare.end(), "too little spare memory");
     image::placement().virt(PhysAddr::truncate(start)).0 as *mut Raw
-}
-
-/// Stores in a row between two looks at the counter of a loop.
-const UNROLLED: usize = 8;
-
-/// Calls `run` with 0, 1, … below `count`, a multiple of [`UNROLLED`].
-#[inline(always)]
-fn unrolled(count: usize, mut run: impl FnMut(usize)) {
-    for i in (0..count).step_by(UNROLLED) {
-        (i..i + UNROLLED).for_each(&mut run);
-    }
-}
-
-/// Stores `count` descriptors, each `step` more than the one before.
-///
-/// # Safety
-/// They lie at `at`, and are the caller's to write. So for all that follow.
-#[inline(always)]
-pub unsafe fn fill(at: *mut Raw, count: usize, first: Raw, step: Raw) {
-    let mut raw = first;
-    unrolled(count, |i| {
-        // SAFETY: the caller's promise.
-        unsafe { at.add(i).write_volatile(raw) };
-        raw = raw.step(step);
-    });
-}
-
-/// Changes bits of `count` descriptors.
-///
-/// # Safety
-/// As for [`fill`].
-#[inline(always)]
-pub unsafe fn change(at: *mut Raw, count: usize, clear: Raw, set: Raw) {
-    unrolled(count, |i| {
-        // SAFETY: the caller's promise.
-        unsafe { at.add(i).write_volatile(at.add(i).read_volatile() & !clear | set) };
-    });
-}
-
-/// Makes a table that nobody walks yet, two words at a time: `zeros` descriptors of nothing, then `copies` of
-/// `from`'s.
-///
-/// # Safety
-/// As for [`fill`]; `from` lies elsewhere, and is as long as the table.
-#[inline(always)]
-pub unsafe fn compose(at: *mut Raw, from: *const Raw, zeros: usize, copies: usize) {
-    let pairs = |count: usize| count * size_of::<Raw>() / size_of::<u64>();
-    let (to, from) = (at.cast::<u64>(), from.cast::<u64>());
-    // SAFETY: the caller's promise.
-    unrolled(pairs(zeros), |i| unsafe { to.add(i).write_volatile(0) });
-    // SAFETY: as above.
-    let copy = |i| unsafe { to.add(i).write_volatile(from.add(i).read_volatile()) };
-    unrolled(pairs(copies), |i| copy(pairs(zeros) + i));
 }
 
 /// Stores one descriptor and makes walks see it.

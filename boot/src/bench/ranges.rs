@@ -10,6 +10,7 @@ use stub::harness::Test;
 use stub::{check, check_eq};
 
 use crate::balance::Balance;
+use crate::bulk;
 use crate::counter::Tally;
 use crate::plain::{self, Raw};
 use crate::space::{self, BLOCK, DATA, FRAMES, PAGES, PTE, WINDOW};
@@ -94,46 +95,36 @@ fn protect_4k() {
     tally.report("protect_4k", PAGES);
 }
 
-/// The same descriptors stored, changed and cleared in a row.
+/// The same descriptors stored and changed in a row, and cleared as they are when their tables are kept for later.
 fn floors() {
     let pages = PAGES as usize;
-    let table = plain::spare(pages);
-    let read = |index: usize| {
-        // SAFETY: spare memory, as all below.
-        unsafe { table.add(index).read_volatile() }
-    };
-    let first = FRAMES.as_u64() as Raw | 0x32;
-    let count = |run: &dyn Fn(&mut Tally)| {
-        let mut tally = Tally::new();
-        run(&mut tally);
-        tally
-    };
-
-    let mapped = count(&|tally| {
-        let (table, first, step) = black_box((table, first, PTE.span() as Raw));
-        // SAFETY: as above.
-        tally.count(|| unsafe { plain::fill(table, pages, first, step) });
-    });
-    check!((0..pages).all(|i| read(i) == first + i as Raw * PTE.span() as Raw));
-    let protected = count(&|tally| {
-        let (table, clear, set) = black_box((table, 0x2, 0x200));
-        // SAFETY: as above.
-        tally.count(|| unsafe { plain::change(table, pages, clear, set) });
-    });
-    check!((0..pages).all(|i| read(i) == (first ^ 0x202) + i as Raw * PTE.span() as Raw));
-    let unmapped = count(&|tally| {
-        let table = black_box(table);
-        // SAFETY: as above.
-        tally.count(|| unsafe { plain::fill(table, pages, 0, 0) });
-    });
-    check!((0..pages).all(|i| read(i) == 0));
     let leaves = (WINDOW.bytes() >> BLOCK.shift) as usize;
-    let large = count(&|tally| {
-        let (table, first, step) = black_box((table, first, BLOCK.span() as Raw));
-        // SAFETY: as above.
-        tally.count(|| unsafe { plain::fill(table, leaves, first, step) });
-    });
-    check!((0..leaves).all(|i| read(i) == first + i as Raw * BLOCK.span() as Raw));
+    let table = plain::spare(pages);
+    let first = FRAMES.as_u64() as Raw | 0x32;
+    let holds = |count: usize, first: Raw, step: u32| {
+        // SAFETY: spare memory.
+        let read = |index: usize| unsafe { table.add(index).read_volatile() };
+        (0..count).all(|index| read(index) == first + index as Raw * step as Raw)
+    };
+    let [mut mapped, mut protected, mut unmapped, mut large] = [const { Tally::new() }; 4];
+
+    let (at, raw, step) = black_box((table, first, PTE.span()));
+    // SAFETY: spare memory, as all below.
+    mapped.count(|| unsafe { bulk::fill(at, pages, raw, step) });
+    check!(holds(pages, first, PTE.span()));
+    let (at, flip) = black_box((table, 0x200));
+    // SAFETY: as above.
+    protected.count(|| unsafe { bulk::flip(at, pages, flip) });
+    check!(holds(pages, first | 0x200, PTE.span()));
+    let at = black_box(table);
+    // SAFETY: as above.
+    unmapped.count(|| unsafe { bulk::zero(at, pages) });
+    check!(holds(pages, 0, 0));
+    let (at, raw, step) = black_box((table, first, BLOCK.span()));
+    // SAFETY: as above.
+    large.count(|| unsafe { bulk::fill(at, leaves, raw, step) });
+    check!(holds(leaves, first, BLOCK.span()));
+
     mapped.report("map_4k_floor", PAGES);
     large.report("map_largest_floor", leaves as u32);
     unmapped.report("unmap_4k_floor", PAGES);
