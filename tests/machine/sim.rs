@@ -274,6 +274,38 @@ unsafe impl TableMemory for Sim {
         });
         self.tick();
     }
+
+    unsafe fn zero_unlinked<D: Descriptor>(&self, at: *mut D, count: usize) {
+        self.check_unlinked(at, count);
+        for k in 0..count {
+            // SAFETY: the caller answers for it.
+            unsafe { self.store(at.wrapping_add(k), D::default()) };
+        }
+    }
+
+    unsafe fn copy_unlinked<D: Descriptor>(&self, from: *const D, to: *mut D, count: usize) {
+        self.check_unlinked(to, count);
+        for k in 0..count {
+            // SAFETY: the caller answers for it.
+            unsafe { self.store(to.wrapping_add(k), self.load(from.wrapping_add(k))) };
+        }
+    }
+}
+
+impl Sim {
+    /// Bulk stores may tear descriptors: no walk may reach them.
+    fn check_unlinked<D>(&self, at: *mut D, count: usize) {
+        self.with(|state| {
+            for k in 0..count {
+                let Some(word) = state.memory.word_of(at.wrapping_add(k).cast()) else { continue };
+                let place = state.tables.get(state.tables.of_word(word)).place;
+                if place.is_some_and(|place| state.tables.is_live(place)) {
+                    let at = state.memory.phys(word);
+                    return state.report(Violation::BulkToLive { at });
+                }
+            }
+        });
+    }
 }
 
 impl Maintenance for Sim {

@@ -27,6 +27,8 @@ pub enum Violation {
     Torn { at: u64, bytes: usize },
     /// A store to memory that is no allocated table.
     StoredOutside { at: u64 },
+    /// A table that walks reach was written by a store that need not be whole.
+    BulkToLive { at: u64 },
     /// A live descriptor was written twice with no barrier between.
     StoredTwice { va: u32 },
     /// A table was linked, or a root loaded, before all of it was cleaned and a barrier passed.
