@@ -59,6 +59,11 @@ fn sync<F: Format, M: Machine>(
             return false;
         }
         if to.load(index) == F::Raw::default() {
+            // A leaf that is not sealed may go again, and nobody would take the copy away.
+            let leaf = matches!(F::decode(from.depth(), wanted), Entry::Leaf(_));
+            if leaf && !swapper.layout.is_copied::<F>(from.depth(), va) {
+                return false;
+            }
             // SAFETY: swapper maps it for every address space.
             unsafe { to.store(index, wanted) };
             let (line, bytes) = to.bytes(index..index + 1);
