@@ -1,6 +1,7 @@
 //! What all tables hold, who owns them, and whether that adds up.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use super::{Descriptor, Entry, Format, Host, Owner, PhysAddr};
 
@@ -61,11 +62,18 @@ impl<F: Format> Host<F> {
 
     /// The entries of the table at `table`.
     pub fn entries(&self, table: u64, depth: usize) -> Vec<Entry> {
+        self.entries_at(table, depth, 0..F::LEVELS[depth].entries())
+    }
+
+    /// Some entries of the table at `table`.
+    pub fn entries_at(&self, table: u64, depth: usize, indices: Range<usize>) -> Vec<Entry> {
         let state = self.state.borrow();
         let id = state.links.at(table).expect("a table in use");
         let [memory, _] = state.views::<F>(id);
         let words = memory.chunks_exact(size_of::<F::Raw>());
         words
+            .skip(indices.start)
+            .take(indices.len())
             .map(|word| {
                 let mut bytes = [0; 8];
                 bytes[..word.len()].copy_from_slice(word);

@@ -84,9 +84,12 @@ impl Model {
         range: VirtRange,
     ) {
         let level = &F::LEVELS[depth];
-        for (index, entry) in host.entries(table, depth).into_iter().enumerate() {
-            let span =
-                VirtRange::aligned(VirtAddr(base.0 + ((index as u32) << level.shift)), level.shift);
+        let whole = VirtRange::new(base, u64::from(level.span()) * level.entries() as u64).unwrap();
+        let Some(part) = whole.intersection(range) else { return };
+        let indices = level.index(part.start())..level.index(part.last()) + 1;
+        let entries = host.entries_at(table, depth, indices.clone());
+        for (index, entry) in indices.zip(entries) {
+            let span = level.entry_span(base, index);
             let Some(part) = span.intersection(range) else { continue };
             match entry {
                 Entry::Table(entry) => {
