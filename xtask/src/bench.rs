@@ -41,7 +41,7 @@ use counted::Counted;
 /// An image does not build, or is red; a file cannot be written.
 pub fn run(options: &BenchOptions) -> Outcome<()> {
     match options.report {
-        Report::Size => return options.formats.iter().try_for_each(|&format| size::report(format)),
+        Report::Size => return size::report(&options.formats),
         Report::Host => return host::report(),
         _ => {}
     }

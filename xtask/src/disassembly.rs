@@ -9,12 +9,10 @@
 use std::fs;
 use std::path::Path;
 
-use addr2line::Context;
-use addr2line::gimli::{Dwarf, EndianSlice, LittleEndian};
-
 use crate::Outcome;
 use crate::elf::Elf;
 use crate::image::{Format, shown};
+use crate::inlining::{Function, Inlining};
 
 /// The name of `TableMemory::store`, and the file it is written in: the images' debug information has no paths of
 /// modules.
@@ -111,51 +109,21 @@ fn mnemonic(store: Store) -> &'static str {
 /// Where the image stores descriptors, and by what.
 fn descriptor_stores(file: &[u8]) -> Outcome<Vec<(u32, Store)>> {
     let elf = Elf::read(file)?;
-    let dwarf_error = |error| format!("debug information: {error}");
-    let dwarf =
-        Dwarf::load(|section| Ok(EndianSlice::new(elf.section(section.name()), LittleEndian)));
-    let context = Context::from_dwarf(dwarf.map_err(dwarf_error)?).map_err(dwarf_error)?;
+    let inlining = Inlining::read(&elf)?;
     let mut sites = Vec::new();
-    for section in elf.code() {
-        for range in elf.a32(section)? {
-            for address in range.step_by(4) {
-                let at = (address - section.address) as usize;
-                let Some(bytes) =
-                    section.bytes.get(at..at + 4).and_then(|bytes| bytes.try_into().ok())
-                else {
-                    break;
-                };
-                let Some(store) = Store::decode(u32::from_le_bytes(bytes)) else {
-                    continue;
-                };
-                if comes_from_store(&context, address).map_err(dwarf_error)? {
-                    sites.push((address, store));
-                }
-            }
+    for (address, instruction) in elf.instructions()? {
+        if let Some(store) = Store::decode(instruction)
+            && inlining.functions(address)?.iter().any(is_store)
+        {
+            sites.push((address, store));
         }
     }
     Ok(sites)
 }
 
-type Bytes<'a> = EndianSlice<'a, LittleEndian>;
-
-/// Whether the instruction at `address` belongs to a call of [`STORE`], inlined or not.
-fn comes_from_store(
-    context: &Context<Bytes<'_>>,
-    address: u32,
-) -> Result<bool, addr2line::gimli::Error> {
-    let mut frames = context.find_frames(address.into()).skip_all_loads()?;
-    while let Some(frame) = frames.next()? {
-        let file = frame.location.and_then(|location| location.file);
-        let name = frame.function.as_ref().and_then(|function| function.raw_name().ok());
-        let is_store = |name: &str| name.split('<').next() == Some(STORE);
-        if file.is_some_and(|file| file.ends_with(STORE_FILE))
-            && name.is_some_and(|name| is_store(&name))
-        {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+/// Whether a function is [`STORE`].
+fn is_store(function: &Function) -> bool {
+    function.file.ends_with(STORE_FILE) && function.name.split('<').next() == Some(STORE)
 }
 
 #[cfg(test)]

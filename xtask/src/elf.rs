@@ -1,4 +1,4 @@
-//! The few things of a 32-bit little-endian ELF file that the disassembly check reads.
+//! The few things of a 32-bit little-endian ELF file that are read: sections, and where instructions are.
 
 use std::ops::Range;
 
@@ -74,6 +74,23 @@ impl<'a> Elf<'a> {
             .iter()
             .find(|section| section.name == name)
             .map_or(&[], |section| section.bytes)
+    }
+
+    /// Every A32 instruction and its address.
+    ///
+    /// # Errors
+    /// The file has no symbols.
+    pub fn instructions(&self) -> Outcome<Vec<(u32, u32)>> {
+        let mut instructions = Vec::new();
+        for section in self.code() {
+            for range in self.a32(section)? {
+                let words = range.step_by(4).map_while(|address| {
+                    Some((address, word(section.bytes, (address - section.address) as usize)?))
+                });
+                instructions.extend(words);
+            }
+        }
+        Ok(instructions)
     }
 
     /// The sections that hold instructions.

@@ -65,6 +65,8 @@ pub enum Binary {
     Boot,
     /// It measures the library.
     Bench,
+    /// It uses all of the library.
+    Whole,
 }
 
 impl Binary {
@@ -73,6 +75,7 @@ impl Binary {
         match self {
             Binary::Boot => "boot",
             Binary::Bench => "bench",
+            Binary::Whole => "whole",
         }
     }
 

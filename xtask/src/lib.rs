@@ -3,8 +3,8 @@
 //! ```text
 //!   options      what was asked for
 //!   setup        target, linker and QEMU: silent where nothing is missing
-//!   image        builds target/{boot,bench}/{classic,lpae}.elf
-//!   disassembly  every store of a descriptor is one instruction (reads the image by elf)
+//!   image        builds target/{boot,bench,whole}/{classic,lpae}.elf
+//!   disassembly  every store of a descriptor is one instruction (reads the image by elf and inlining)
 //!   qemu         boots an image, under a time limit
 //!   transcript   what the guest said, line by line
 //!   verdict      whether that is a success, or in one sentence why not
@@ -36,6 +36,7 @@ pub mod command;
 pub mod disassembly;
 pub mod elf;
 pub mod image;
+pub mod inlining;
 pub mod matrix;
 pub mod options;
 pub mod qemu;

@@ -1,12 +1,111 @@
-//! The library's code in an image.
+//! The library's code in an image that uses all of it, once.
+//!
+//! The debug information says for each instruction which functions, inlined into each other, it comes from. It counts
+//! for the innermost that is the library's, wherever that was inlined; what of others' code is inlined there is there
+//! for its sake.
 
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use super::columns;
 use crate::Outcome;
-use crate::image::Format;
+use crate::command::root;
+use crate::elf::Elf;
+use crate::image::{Binary, Format, shown};
+use crate::inlining::{Function, Inlining};
 
-/// Says how much there is of `format`.
+/// Bytes that each format is to stay below.
+const REACH: usize = 24 << 10;
+
+/// Bytes of code by name.
+type Sizes = BTreeMap<String, usize>;
+
+/// Functions that are listed.
+const LISTED: usize = 16;
+
+/// The library's code in an image.
+struct Code {
+    modules: Sizes,
+    /// By the function of the library that the compiler left whole: what is inlined there counts there.
+    functions: Sizes,
+}
+
+/// Builds the images of `formats` and says how much code is the library's.
 ///
 /// # Errors
-/// The image does not build, or cannot be read.
-pub fn report(_format: Format) -> Outcome<()> {
-    Err("not yet".into())
+/// An image does not build, or cannot be read.
+pub fn report(formats: &[Format]) -> Outcome<()> {
+    let mut all = Vec::new();
+    for &format in formats {
+        all.push((format, measure(&Binary::Whole.build(format)?)?));
+    }
+    print!("{}", table(&all));
+    for (format, code) in &all {
+        print!("\n{}", listing(*format, code));
+    }
+    Ok(())
+}
+
+/// How much code is the library's in `image`.
+fn measure(image: &Path) -> Outcome<Code> {
+    let complain = |problem: String| format!("{}: {problem}", shown(image));
+    let file = fs::read(image).map_err(|error| complain(error.to_string()))?;
+    let elf = Elf::read(&file).map_err(complain)?;
+    let inlining = Inlining::read(&elf).map_err(complain)?;
+    let library = root().join("src");
+    let mut code = Code { modules: Sizes::new(), functions: Sizes::new() };
+    for (address, _) in elf.instructions().map_err(complain)? {
+        let functions = inlining.functions(address).map_err(complain)?;
+        let ours = |function: &Function| {
+            Some(module(Path::new(&function.file).strip_prefix(&library).ok()?))
+        };
+        let Some(innermost) = functions.iter().find_map(ours) else { continue };
+        *code.modules.entry(innermost).or_default() += 4;
+        if let Some(outermost) = functions.last()
+            && let Some(module) = ours(outermost)
+        {
+            let name = outermost.name.split('<').next().unwrap_or_default();
+            *code.functions.entry(format!("{module}::{name}")).or_default() += 4;
+        }
+    }
+    Ok(code)
+}
+
+/// The module of a file of the library: `table/edit/map.rs` is `table::edit::map`.
+fn module(file: &Path) -> String {
+    let path = file.with_extension("").to_string_lossy().replace('/', "::");
+    path.strip_suffix("::mod").unwrap_or(&path).to_string()
+}
+
+/// Sizes as a table: a module a line, and all of it.
+fn table(all: &[(Format, Code)]) -> String {
+    let mut modules: Vec<&String> = all.iter().flat_map(|(_, code)| code.modules.keys()).collect();
+    modules.sort();
+    modules.dedup();
+    let mut lines = vec![vec!["bytes of code".to_string()]];
+    lines[0].extend(all.iter().map(|(format, _)| format.to_string()));
+    for module in modules {
+        let size = |sizes: &Sizes| sizes.get(module).map_or("–".into(), usize::to_string);
+        let mut line = vec![module.clone()];
+        line.extend(all.iter().map(|(_, code)| size(&code.modules)));
+        lines.push(line);
+    }
+    let mut line = vec!["all of it".to_string()];
+    line.extend(all.iter().map(|(_, code)| code.modules.values().sum::<usize>().to_string()));
+    lines.push(line);
+    let mut line = vec!["reach".to_string()];
+    line.extend(all.iter().map(|_| format!("≤ {REACH}")));
+    lines.push(line);
+    columns::align(&lines, &[0])
+}
+
+/// The largest functions of one format.
+fn listing(format: Format, code: &Code) -> String {
+    let mut functions: Vec<_> = code.functions.iter().collect();
+    functions.sort_by_key(|(name, bytes)| (std::cmp::Reverse(**bytes), *name));
+    let mut lines = vec![vec![format!("{format}: the largest functions"), "bytes".into()]];
+    let largest = functions.into_iter().take(LISTED);
+    lines.extend(largest.map(|(name, bytes)| vec![name.clone(), bytes.to_string()]));
+    columns::align(&lines, &[0])
 }

@@ -1,0 +1,53 @@
+//! Which functions, inlined into each other, an instruction of an image comes from: its debug information says.
+
+use addr2line::Context;
+use addr2line::gimli::{self, Dwarf, EndianSlice, LittleEndian};
+
+use crate::Outcome;
+use crate::elf::Elf;
+
+type Bytes<'a> = EndianSlice<'a, LittleEndian>;
+
+/// An image's debug information.
+pub struct Inlining<'a>(Context<Bytes<'a>>);
+
+/// A function, as the debug information has it.
+#[derive(Clone, Debug, Default)]
+pub struct Function {
+    /// The file of the instruction's line in it; empty where that is not known.
+    pub file: String,
+    /// Its name, without its module's path; empty where that is not known.
+    pub name: String,
+}
+
+impl<'a> Inlining<'a> {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// There is none, or it is broken.
+    pub fn read(elf: &Elf<'a>) -> Outcome<Self> {
+        let load = |section: &str| EndianSlice::new(elf.section(section), LittleEndian);
+        let dwarf = Dwarf::load(|section| Ok(load(section.name()))).map_err(broken)?;
+        Ok(Self(Context::from_dwarf(dwarf).map_err(broken)?))
+    }
+
+    /// The functions that the instruction at `address` comes from, the innermost first.
+    ///
+    /// # Errors
+    /// The debug information is broken.
+    pub fn functions(&self, address: u32) -> Outcome<Vec<Function>> {
+        let mut functions = Vec::new();
+        let mut frames = self.0.find_frames(address.into()).skip_all_loads().map_err(broken)?;
+        while let Some(frame) = frames.next().map_err(broken)? {
+            let file = frame.location.and_then(|location| location.file).unwrap_or_default();
+            let name = frame.function.as_ref().and_then(|function| function.raw_name().ok());
+            let name = name.unwrap_or_default().into_owned();
+            functions.push(Function { file: file.into(), name });
+        }
+        Ok(functions)
+    }
+}
+
+fn broken(error: gimli::Error) -> String {
+    format!("debug information: {error}")
+}
