@@ -1,10 +1,10 @@
 //! Cache maintenance by address: which lines it touches, and that new code runs after it.
 
-use armv7a_mm::addr::VirtAddr;
 use armv7a_mm::armv7::cache;
 use armv7a_mm::attr::Access;
 use armv7a_mm::format::FaultKind;
 
+use super::scratch::WINDOW;
 use super::support::{self, Spare};
 use super::windows::Mapping;
 use crate::harness::Test;
@@ -29,9 +29,6 @@ fn ranges() {
     check_eq!(count(0, usize::MAX), 1 << 26);
     check_eq!(cache::lines(0xFFFF_FF81, 0x7F, 64).last(), Some(0xFFFF_FFC0));
 }
-
-/// In the fixmap, behind the devices.
-const WINDOW: VirtAddr = VirtAddr(0xFFC9_0000);
 
 fn code() {
     let phys = Spare::new().page();

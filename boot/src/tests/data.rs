@@ -2,15 +2,13 @@
 
 use armv7a_mm::addr::{PhysAddr, VirtAddr, VirtRange};
 use armv7a_mm::attr::{Access, Attrs, MemoryType};
-use armv7a_mm::format::Active;
-use armv7a_mm::format::control::Registers;
 use armv7a_mm::table::edit::LeafSizes;
 
-use super::kinds::{HERE, Kind, part};
+use super::kinds::Kind;
+use super::scratch::{DATA, HERE, WINDOW, poke, poke_user};
 use super::support::{self, Space, Spare};
 use super::windows::Mapping;
 use crate::harness::Test;
-use crate::kernel::{Pgd, kernel};
 use crate::{check, check_eq, probe, skip};
 
 /// The tests.
@@ -19,11 +17,7 @@ pub const TESTS: &[Test] = &[
     Test { name: "data::every-memory-type-reaches-the-same-memory", run: types },
     Test { name: "data::two-addresses-show-one-page", run: shared },
     Test { name: "data::windows-of-the-kernel-half-show-it-too", run: window },
-    Test { name: "data::supersections-reach-beyond-4-gib", run: far },
 ];
-
-/// Kernel data of one address space.
-const DATA: Attrs = Attrs::kernel(Access::ReadWrite).with_global(false);
 
 /// Writes to every page of `range` through it and reads through the linear map at `phys`, and the other way
 /// round. `None`, or the first address that disagrees.
@@ -36,8 +30,7 @@ fn exchange(range: VirtRange, phys: PhysAddr) -> Option<VirtAddr> {
         (VirtAddr(range.start().0 + offset), there, 0xA5A5_0000 ^ offset)
     };
     for (at, _, value) in pages().map(place) {
-        // SAFETY: the tests map spare memory alone.
-        if unsafe { probe::write(at, value) }.is_err() {
+        if poke(at, value).is_err() {
             return Some(at);
         }
     }
@@ -88,16 +81,11 @@ fn shared() {
     check_eq!(space.map(pages[1], phys, Attrs::user(Access::ReadWrite), LeafSizes::PAGES), Ok(()));
     space.enter();
     let at = |i: usize, offset| VirtAddr(pages[i].start().0 + offset);
-    // SAFETY: it is spare memory.
-    check_eq!(unsafe { probe::write(at(0, 0x10), 1) }, Ok(()));
-    // SAFETY: as above.
-    check_eq!(unsafe { probe::write_user(at(1, 0x14), 2) }, Ok(()));
+    check_eq!(poke(at(0, 0x10), 1), Ok(()));
+    check_eq!(poke_user(at(1, 0x14), 2), Ok(()));
     let words = [(0, 0x14), (1, 0x10)].map(|(i, offset)| probe::read(at(i, offset)));
     check_eq!(words, [Ok(2), Ok(1)]);
 }
-
-/// In the fixmap, behind the devices.
-const WINDOW: VirtAddr = VirtAddr(0xFFC9_0000);
 
 fn window() {
     let mut spare = Spare::new();
@@ -115,31 +103,4 @@ fn window() {
         drop(mapping);
         check!(probe::read(WINDOW).is_err(), "{kind:?}: there after it was unmapped");
     }
-}
-
-fn far() {
-    if Active::LPAE {
-        skip!("the format reaches it by every leaf");
-    }
-    let kernel = kernel();
-    let start = PhysAddr::truncate(1 << 32);
-    let below = kernel.high.unwrap_or(kernel.linear).end();
-    let run = Kind { depth: 0, run: true };
-    if below != start.as_u64() || kernel.unreached < run.bytes() {
-        skip!("no RAM from 4 GiB on");
-    }
-    // Two addresses in supersections of their own, to compare, for nothing else reaches it.
-    let mut space = Space::new();
-    let ranges = [run.range(), part(run.range(), 2 << run.shift(), run.bytes())];
-    for range in ranges {
-        // SAFETY: nobody reaches that memory.
-        let mapped = unsafe { Pgd::map(&mut space, range, start, DATA, LeafSizes::LARGEST) };
-        check_eq!(mapped, Ok(()));
-    }
-    space.enter();
-    let last = ranges.map(|range| VirtAddr(range.last().0 - 3));
-    check_eq!(space.translate(last[1]).map(|found| found.phys.as_u64()), Some(0x1_00FF_FFFC));
-    // SAFETY: as above.
-    check_eq!(unsafe { probe::write(last[0], 0x1234_5678) }, Ok(()));
-    check_eq!(probe::read(last[1]), Ok(0x1234_5678));
 }

@@ -5,7 +5,7 @@ use armv7a_mm::attr::{Access, Attrs, MemoryType};
 use armv7a_mm::format::FaultKind;
 use armv7a_mm::table::edit::LeafSizes;
 
-use super::kinds::HERE;
+use super::scratch::HERE;
 use super::support::Space;
 use crate::faults::Vector;
 use crate::harness::Test;

@@ -10,8 +10,9 @@ use armv7a_mm::table::edit::LeafSizes;
 use armv7a_mm::table::error::EditError;
 use armv7a_mm::table::walk;
 
-use super::kinds::{HERE, Kind};
+use super::kinds::Kind;
 use super::oracle::{self, Disagreement};
+use super::scratch::HERE;
 use super::support::{self, Random, Space, Spare};
 use crate::harness::Test;
 use crate::kernel::{LAYOUT, Pgd, kernel};
@@ -40,7 +41,7 @@ fn every_leaf() -> Result<Seen, Disagreement> {
         seen.leaves += 1;
         seen.runs += u32::from(mapped.leaf.run);
         let (first, last) = (mapped.range.start().0, mapped.range.last().0);
-        let middle = first + (last - first) / 2 & !3;
+        let middle = (first + (last - first) / 2) & !3;
         for va in [first, middle, last, first.wrapping_sub(1), last.wrapping_add(1)] {
             if let Err(error) = oracle.agree(VirtAddr(va)) {
                 return ControlFlow::Break(error);
@@ -103,7 +104,7 @@ fn fill(space: &mut Space, random: &mut Random) -> Result<(), EditError> {
     for (i, kind) in Kind::all().enumerate() {
         let Some(phys) = Spare::new().take(kind.bytes(), kind.shift()) else { continue };
         for (j, access) in Access::ALL.into_iter().enumerate() {
-            let base = HERE.0 + ((i * 4 + j) as u32 * 2 << 25);
+            let base = HERE.0 + (i * 4 + j) as u32 * (64 << 20);
             let at = VirtRange::aligned(VirtAddr(base), kind.shift());
             let attrs = Attrs { user: j % 2 == 0, young: j < 3, ..Attrs::user(access) };
             space.map(at, phys, attrs, kind.sizes())?;

@@ -1,10 +1,11 @@
 //! The kinds of leaves, for tests that want one of each.
 
-use armv7a_mm::addr::{VirtAddr, VirtRange};
+use armv7a_mm::addr::VirtRange;
 use armv7a_mm::format::{Active, Format, RUN};
 use armv7a_mm::table::edit::LeafSizes;
 use armv7a_mm::table::walk::Translation;
 
+use super::scratch::HERE;
 use super::support::PTE;
 
 /// A kind of leaf: one of a level's, or a run of sixteen.
@@ -57,12 +58,4 @@ impl Kind {
     pub fn range(self) -> VirtRange {
         VirtRange::aligned(HERE, self.shift())
     }
-}
-
-/// In the user half, aligned to any kind of leaf but the 1 GiB block.
-pub const HERE: VirtAddr = VirtAddr(0x1000_0000);
-
-/// `range` from byte `offset` on, `bytes` long.
-pub fn part(range: VirtRange, offset: u32, bytes: u64) -> VirtRange {
-    VirtRange::new(VirtAddr(range.start().0 + offset), bytes).expect("it lies in the range")
 }

@@ -18,6 +18,7 @@ mod oracle;
 mod permissions;
 mod removal;
 mod runs;
+mod scratch;
 mod sealed;
 mod splits;
 mod start;

@@ -9,6 +9,7 @@ use armv7a_mm::table::edit::LeafSizes;
 use armv7a_mm::table::error::EditError;
 
 use super::kinds::Kind;
+use super::scratch::WINDOW;
 use super::support::{self, Space, Spare};
 use super::windows::Mapping;
 use crate::faults::{FaultRecord, Vector};
@@ -251,9 +252,6 @@ fn pxn() {
         check!(space.unmap(kind.range()).is_ok());
     }
 }
-
-/// In the fixmap, behind the devices.
-const WINDOW: VirtAddr = VirtAddr(0xFFC9_0000);
 
 fn kernel_text() {
     let mut spare = Spare::new();

@@ -7,13 +7,13 @@ use armv7a_mm::format::FaultKind;
 use armv7a_mm::table::edit::LeafSizes;
 use armv7a_mm::table::walk;
 
-use super::kinds::{HERE, Kind, part};
+use super::kinds::Kind;
 use super::oracle;
+use super::scratch::{DATA, HERE, Refusal, WINDOW, part, poke};
 use super::support::{self, PTE, Space, Spare};
 use super::windows::Mapping;
 use crate::harness::Test;
-use crate::probe::{self, Probed};
-use crate::{check, check_eq, skip};
+use crate::{check, check_eq, probe, skip};
 
 /// The tests.
 pub const TESTS: &[Test] = &[
@@ -27,24 +27,11 @@ pub const TESTS: &[Test] = &[
     Test { name: "removal::the-kernel-half-goes-everywhere", run: kernel_half },
 ];
 
-/// Kernel data of one address space.
-const DATA: Attrs = Attrs::kernel(Access::ReadWrite).with_global(false);
-
-fn write(at: VirtAddr, value: u32) -> Probed<()> {
-    // SAFETY: the tests map spare memory alone.
-    unsafe { probe::write(at, value) }
-}
-
-/// The kind and depth of an access's fault.
-fn fault<T>(outcome: Probed<T>) -> Option<(FaultKind, Option<usize>)> {
-    outcome.err()?.fault().map(|fault| (fault.kind, fault.depth))
-}
-
 /// Whether `at` is gone: for an access, for the hardware when asked, for the tables, which end where the fault
 /// says.
 fn is_gone(space: &Space, at: VirtAddr) -> bool {
     let depth = walk::trace(&space.view(), at).count() - 1;
-    fault(probe::read(at)) == Some((FaultKind::Translation, Some(depth)))
+    Refusal::of(probe::read(at)) == Refusal::read(FaultKind::Translation, depth)
         && mmu::translate(at, Query::KernelRead).is_err()
         && oracle::live().agree(at).is_ok()
 }
@@ -60,7 +47,7 @@ fn unmapped() {
         space.enter();
         // In every sixteenth, so that a TLB may know all leaves of a run.
         let places = || (0..16).map(|i| VirtAddr(HERE.0 + (i << (kind.shift() - 4))));
-        check!(places().all(|at| write(at, at.0) == Ok(())), "{kind:?}");
+        check!(places().all(|at| poke(at, at.0) == Ok(())), "{kind:?}");
         match space.unmap(kind.range()) {
             Ok(flush) => flush.pay(),
             Err(error) => check!(false, "{kind:?}: {error}"),
@@ -82,7 +69,7 @@ fn many() {
         check_eq!(space.map(all, phys, DATA, LeafSizes::PAGES), Ok(()));
         space.enter();
         let page = |i| VirtAddr(HERE.0 + (i << 12));
-        check!((0..pages + 2).all(|i| write(page(i), i) == Ok(())));
+        check!((0..pages + 2).all(|i| poke(page(i), i) == Ok(())));
         check!(space.unmap(part(all, 4096, u64::from(pages) << 12)).is_ok());
         let left = (1..=pages).find(|&i| !is_gone(&space, page(i)));
         check!(left.is_none(), "page {left:?} of {pages} is still there");
@@ -100,12 +87,12 @@ fn protected() {
         space.enter();
         let last = VirtAddr(kind.range().last().0 & !3);
         for at in [HERE, last] {
-            check_eq!(write(at, 1), Ok(()), "{kind:?}");
+            check_eq!(poke(at, 1), Ok(()), "{kind:?}");
         }
-        let forbidden = Some((FaultKind::Permission, Some(kind.depth)));
+        let forbidden = Refusal::write(FaultKind::Permission, kind.depth);
         check!(space.protect(kind.range(), Access::Read).is_ok(), "{kind:?}");
         for at in [HERE, last] {
-            check_eq!((probe::read(at), fault(write(at, 2))), (Ok(1), forbidden), "{kind:?}");
+            check_eq!((probe::read(at), Refusal::of(poke(at, 2))), (Ok(1), forbidden), "{kind:?}");
         }
         check!(space.protect(kind.range(), Access::None).is_ok(), "{kind:?}");
         for at in [HERE, last] {
@@ -113,7 +100,7 @@ fn protected() {
         }
         check!(space.protect(kind.range(), Access::ReadWrite).is_ok(), "{kind:?}");
         for at in [HERE, last] {
-            check_eq!((probe::read(at), write(at, 3)), (Ok(1), Ok(())), "{kind:?}");
+            check_eq!((probe::read(at), poke(at, 3)), (Ok(1), Ok(())), "{kind:?}");
         }
     }
 }
@@ -133,14 +120,14 @@ fn code() {
     let run = || unsafe { probe::user(HERE, 0, VirtAddr(0)) };
     for value in [3, 4] {
         for (i, word) in leave_with(value).into_iter().enumerate() {
-            check_eq!(write(VirtAddr(HERE.0 + 4 * i as u32), word), Ok(()));
+            check_eq!(poke(VirtAddr(HERE.0 + 4 * i as u32), word), Ok(()));
         }
         check_eq!(run().kind(), Some(FaultKind::Permission));
         check!(space.protect(page, Access::ReadExecute).is_ok());
         armv7a_mm::armv7::cache::publish_code(HERE.0 as *const u8, 8);
         let record = run();
         check_eq!((record.kind(), record.r0), (None, value));
-        check_eq!(fault(write(HERE, 0)), Some((FaultKind::Permission, Some(PTE))));
+        check_eq!(Refusal::of(poke(HERE, 0)), Refusal::write(FaultKind::Permission, PTE));
         check!(space.protect(page, Access::ReadWrite).is_ok());
     }
     check_eq!(run().kind(), Some(FaultKind::Permission));
@@ -175,7 +162,7 @@ fn tables() {
         for (page, other) in [(pages[0], pages[1]), (pages[1], pages[0])] {
             let before = support::in_use();
             check_eq!(space.map(page, phys, DATA, LeafSizes::PAGES), Ok(()));
-            check_eq!(write(page.start(), 1), Ok(()));
+            check_eq!(poke(page.start(), 1), Ok(()));
             check!(is_gone(&space, other.start()), "{other} came with {page}");
             check!(space.unmap(page).is_ok());
             check!(is_gone(&space, page.start()), "{page} is still there");
@@ -207,9 +194,6 @@ fn types() {
     }
 }
 
-/// In the fixmap, behind the devices.
-const WINDOW: VirtAddr = VirtAddr(0xFFC9_0000);
-
 fn kernel_half() {
     let mut spare = Spare::new();
     let space = Space::new();
@@ -219,7 +203,7 @@ fn kernel_half() {
         let range = VirtRange::aligned(WINDOW, kind.shift());
         let mapping = Mapping::new(range, phys, kind.sizes());
         let pages = || (0..16).map(|i| VirtAddr(WINDOW.0 + (i << (kind.shift() - 4))));
-        check!(pages().all(|at| write(at, at.0) == Ok(())), "{kind:?}");
+        check!(pages().all(|at| poke(at, at.0) == Ok(())), "{kind:?}");
         drop(mapping);
         let left = pages().find(|&at| !is_gone(&space, at));
         check!(left.is_none(), "{kind:?}: {left:?} is still there");

@@ -5,8 +5,9 @@ use armv7a_mm::attr::{Access, Attrs};
 use armv7a_mm::format::{Active, Format, RUN, Runs};
 use armv7a_mm::table::edit::LeafSizes;
 
-use super::kinds::{HERE, Kind};
+use super::kinds::Kind;
 use super::oracle;
+use super::scratch::{DATA, HERE};
 use super::support::{self, Space, Spare};
 use crate::harness::Test;
 use crate::{check_eq, probe, skip};
@@ -18,9 +19,6 @@ pub const TESTS: &[Test] = &[
     Test { name: "runs::can-be-forbidden", run: forbidden },
     Test { name: "runs::of-the-user's-are-what-the-format-has", run: user },
 ];
-
-/// Kernel data of one address space.
-const DATA: Attrs = Attrs::kernel(Access::ReadWrite).with_global(false);
 
 /// The kinds that are runs.
 fn runs() -> impl Iterator<Item = Kind> {
@@ -49,7 +47,7 @@ fn map(
     let bytes = u64::from(count) << shift;
     let offset = u64::from(first + skew) << shift;
     let base = Spare::new().take(bytes + offset, kind.shift())?;
-    let at = |leaf: u32| VirtAddr(HERE.0 + (first + leaf << shift));
+    let at = |leaf: u32| VirtAddr(HERE.0 + ((first + leaf) << shift));
     let there = |leaf| PhysAddr::truncate(base.as_u64() + offset + (u64::from(leaf) << shift));
     for leaf in 0..count {
         support::write(there(leaf), &[leaf ^ 0x5A5A]);

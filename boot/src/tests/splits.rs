@@ -3,11 +3,12 @@
 use core::cell::Cell;
 
 use armv7a_mm::addr::{PhysAddr, VirtAddr, VirtRange};
-use armv7a_mm::attr::{Access, Attrs};
+use armv7a_mm::attr::Access;
 use armv7a_mm::format::FaultKind;
 
-use super::kinds::{HERE, Kind, part};
+use super::kinds::Kind;
 use super::oracle;
+use super::scratch::{DATA, HERE, Refusal, part, poke};
 use super::support::{self, PTE, Space, Spare};
 use crate::harness::Test;
 use crate::{check, check_eq, probe, skip};
@@ -19,9 +20,6 @@ pub const TESTS: &[Test] = &[
     Test { name: "splits::both-ends-may-cut-a-leaf", run: two_leaves },
     Test { name: "splits::half-a-leaf-is-unmapped", run: half },
 ];
-
-/// Kernel data of one address space.
-const DATA: Attrs = Attrs::kernel(Access::ReadWrite).with_global(false);
 
 /// The kinds that can be cut.
 fn large() -> impl Iterator<Item = Kind> {
@@ -49,20 +47,23 @@ fn space_with(kind: Kind, count: u32) -> Option<(Space, VirtRange)> {
     Some((space, range))
 }
 
+/// The number of the page at `at`.
+fn number(at: VirtAddr) -> u32 {
+    (at.0 - HERE.0) >> 12
+}
+
 /// The first page of `range`, numbered from [`HERE`] on, that does not read as it should, or that the hardware,
 /// the tables and the inspector do not agree on.
 fn wrong_page(range: VirtRange) -> Option<VirtAddr> {
     let oracle = oracle::live();
-    let mut pages = (0..range.bytes() as u32).step_by(4096).map(|i| range.start().0 + i);
-    let right = |at| probe::read(VirtAddr(at)) == Ok(at - HERE.0 >> 12);
-    pages.find(|&at| !right(at) || oracle.agree(VirtAddr(at)).is_err()).map(VirtAddr)
+    let mut pages = (0..range.bytes() as u32).step_by(4096).map(|i| VirtAddr(range.start().0 + i));
+    let right = |at| probe::read(at) == Ok(number(at)) && oracle.agree(at).is_ok();
+    pages.find(|&at| !right(at))
 }
 
-/// The kind and depth of the fault that a write to `at` takes.
-fn refused(at: VirtAddr) -> Option<(FaultKind, Option<usize>)> {
-    // SAFETY: the tests map spare memory alone.
-    let record = unsafe { probe::write(at, at.0 - HERE.0 >> 12) }.err()?;
-    record.fault().map(|fault| (fault.kind, fault.depth))
+/// What a write to the page at `at` comes to, if not to what is there already.
+fn refused(at: VirtAddr) -> Option<Refusal> {
+    Refusal::of(poke(at, number(at)))
 }
 
 fn in_use() {
@@ -77,10 +78,10 @@ fn in_use() {
         let (asked, failed) = (Cell::new(0), Cell::new(None));
         let flush = space.modify(high, |attrs| {
             asked.set(asked.get() + 1);
-            for at in [low.start().0, low.last().0 & !0xFFF, high.start().0, high.last().0 & !0xFFF]
-            {
-                if probe::read(VirtAddr(at)) != Ok(at - HERE.0 >> 12) {
-                    failed.set(Some(VirtAddr(at)));
+            for at in [low.start(), low.last(), high.start(), high.last()] {
+                let page = at.align_down(12);
+                if probe::read(page) != Ok(number(page)) {
+                    failed.set(Some(page));
                 }
             }
             attrs.with_access(Access::Read)
@@ -93,7 +94,7 @@ fn in_use() {
         check!(wrong.is_none(), "{kind:?}: other data at {wrong:?}");
         let ends = [low.last(), high.start(), high.last()].map(|at| refused(at.align_down(12)));
         let forbidden = Some(FaultKind::Permission);
-        let faults = ends.map(|end| end.map(|(kind, _)| kind));
+        let faults = ends.map(|end| end.map(|refusal| refusal.kind));
         check_eq!(faults, [None, forbidden, forbidden], "{kind:?}");
     }
 }
@@ -110,7 +111,7 @@ fn one_page() {
         let tables = support::in_use().1.pte - before.pte;
         check_eq!(tables, usize::from(kind.depth < PTE), "{kind:?}");
 
-        check_eq!(refused(page.start()), Some((FaultKind::Permission, Some(PTE))), "{kind:?}");
+        check_eq!(refused(page.start()), Refusal::write(FaultKind::Permission, PTE), "{kind:?}");
         for at in [page.start().0 - 4096, page.last().0 + 1, range.start().0] {
             check_eq!(refused(VirtAddr(at)), None, "{kind:?}, {at:#x}");
         }
@@ -138,7 +139,7 @@ fn two_leaves() {
         let cut = part(range, half + 4096, kind.bytes());
         check!(space.protect(cut, Access::Read).is_ok(), "{kind:?}");
         let places = [cut.start().0 - 4096, cut.start().0, cut.last().0 & !0xFFF, cut.last().0 + 1];
-        let faults = places.map(|at| refused(VirtAddr(at)).map(|(kind, _)| kind));
+        let faults = places.map(|at| refused(VirtAddr(at)).map(|refusal| refusal.kind));
         let forbidden = Some(FaultKind::Permission);
         check_eq!(faults, [None, forbidden, forbidden, None], "{kind:?}");
         let wrong = wrong_page(range);
@@ -157,7 +158,7 @@ fn half() {
         check!(space.unmap(low).is_ok(), "{kind:?}");
         let mut pages = (0..half as u32).step_by(4096).map(|offset| VirtAddr(HERE.0 + offset));
         let left = pages.find(|&at| {
-            refused(at).map(|(kind, _)| kind) != Some(FaultKind::Translation)
+            refused(at).map(|refusal| refusal.kind) != Some(FaultKind::Translation)
                 || oracle::live().agree(at).is_err()
         });
         check!(left.is_none(), "{kind:?}: {left:?} is still there");

@@ -295,7 +295,7 @@ impl Random {
 
     /// The next, below `bound`.
     pub fn below(&mut self, bound: u32) -> u32 {
-        (u64::from(self.next()) * u64::from(bound) >> 32) as u32
+        ((u64::from(self.next()) * u64::from(bound)) >> 32) as u32
     }
 
     /// One of these.

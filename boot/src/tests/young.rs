@@ -6,10 +6,10 @@ use armv7a_mm::attr::{Access, Attrs};
 use armv7a_mm::format::FaultKind;
 
 use super::kinds::Kind;
+use super::scratch::{Refusal, poke, poke_user};
 use super::support::{self, Space, Spare};
 use crate::harness::Test;
-use crate::probe::{self, Probed};
-use crate::{check, check_eq, skip};
+use crate::{check, check_eq, probe, skip};
 
 /// The tests.
 pub const TESTS: &[Test] = &[
@@ -20,20 +20,9 @@ pub const TESTS: &[Test] = &[
     Test { name: "young::write-protection-remembers-what-is-dirty", run: protected },
 ];
 
-/// The fault of an access: its kind and depth, and whether it wrote.
-fn fault<T>(outcome: Probed<T>) -> Option<(FaultKind, Option<usize>, bool)> {
-    let fault = outcome.err()?.fault()?;
-    Some((fault.kind, fault.depth, fault.write))
-}
-
 /// What the hardware answers when it is asked.
 fn ask(at: VirtAddr, query: Query) -> Option<(FaultKind, Option<usize>)> {
     mmu::translate(at, query).err().map(|fault| (fault.kind, fault.depth))
-}
-
-fn write(at: VirtAddr, value: u32) -> Probed<()> {
-    // SAFETY: the tests map spare memory alone.
-    unsafe { probe::write(at, value) }
 }
 
 /// Calls `test` with a space that is running, for each kind of leaf with `attrs`: its addresses, and where it
@@ -79,10 +68,11 @@ fn old() {
         let at = VirtAddr(range.last().0 & !3);
         let there = PhysAddr::truncate(phys.as_u64() + kind.bytes() - 4);
         support::write(there, &[77]);
-        let flag = |write| Some((FaultKind::AccessFlag, Some(kind.depth), write));
-        expect(fault(probe::read(at)) == flag(false), "a read faults")?;
-        expect(fault(probe::read_user(at)) == flag(false), "a user's read faults")?;
-        expect(fault(write(at, 1)) == flag(true), "a write faults")?;
+        let read = Refusal::read(FaultKind::AccessFlag, kind.depth);
+        let write = Refusal::write(FaultKind::AccessFlag, kind.depth);
+        expect(Refusal::of(probe::read(at)) == read, "a read faults")?;
+        expect(Refusal::of(probe::read_user(at)) == read, "a user's read faults")?;
+        expect(Refusal::of(poke(at, 1)) == write, "a write faults")?;
         let asked = Query::ALL.map(|query| ask(at, query));
         let expected = Some((FaultKind::AccessFlag, Some(kind.depth)));
         expect(asked == [expected; 4], "the hardware says that it would")?;
@@ -90,10 +80,10 @@ fn old() {
 
         change(space, range, Attrs::mkyoung)?;
         expect(probe::read(at) == Ok(77), "a read of the young succeeds")?;
-        expect(write(at, 78) == Ok(()), "a write to the young succeeds")?;
+        expect(poke(at, 78) == Ok(()), "a write to the young succeeds")?;
         expect(support::read(there) == 78, "what was written is there")?;
         change(space, range, Attrs::mkold)?;
-        expect(fault(probe::read(at)) == flag(false), "what is old again faults at once")
+        expect(Refusal::of(probe::read(at)) == read, "what is old again faults at once")
     });
 }
 
@@ -105,8 +95,8 @@ fn old_code() {
         let run = || unsafe { probe::user(range.start(), 0, VirtAddr(0)) };
         let record = run();
         let instruction = record.fault().is_some_and(|fault| fault.instruction);
-        let flag = Some((FaultKind::AccessFlag, Some(kind.depth), false));
-        expect(instruction && fault::<()>(Err(record)) == flag, "a fetch faults")?;
+        let flag = Refusal::read(FaultKind::AccessFlag, kind.depth);
+        expect(instruction && Refusal::of::<()>(Err(record)) == flag, "a fetch faults")?;
         expect(record.far == range.start().0, "its address is the code's")?;
         change(space, range, Attrs::mkyoung)?;
         expect(run().fault().is_none(), "the young runs")
@@ -116,12 +106,11 @@ fn old_code() {
 fn order() {
     each(Attrs::user(Access::Read).mkold(), |space, kind, range, _| {
         let at = range.start();
-        let fault_of = |kind_of| Some((kind_of, Some(kind.depth), true));
-        let old = fault_of(FaultKind::AccessFlag);
-        expect(fault(write(at, 1)) == old, "a forbidden write to the old is the flag's")?;
+        let old = Refusal::write(FaultKind::AccessFlag, kind.depth);
+        expect(Refusal::of(poke(at, 1)) == old, "a forbidden write to the old is the flag's")?;
         change(space, range, Attrs::mkyoung)?;
-        let forbidden = fault_of(FaultKind::Permission);
-        expect(fault(write(at, 1)) == forbidden, "to the young it is forbidden")
+        let forbidden = Refusal::write(FaultKind::Permission, kind.depth);
+        expect(Refusal::of(poke(at, 1)) == forbidden, "to the young it is forbidden")
     });
 }
 
@@ -129,20 +118,21 @@ fn clean() {
     each(Attrs::user(Access::ReadWrite).mkclean(), |space, kind, range, phys| {
         let (at, there) = (range.start(), phys);
         support::write(there, &[5]);
-        let forbidden = Some((FaultKind::Permission, Some(kind.depth), true));
+        let forbidden = Refusal::write(FaultKind::Permission, kind.depth);
         expect(probe::read(at) == Ok(5), "a read succeeds")?;
-        expect(fault(write(at, 6)) == forbidden, "a write is noticed")?;
-        // SAFETY: as in `write`.
-        let by_user = unsafe { probe::write_user(at, 6) };
-        expect(fault(by_user) == forbidden, "so is a user's")?;
+        expect(Refusal::of(poke(at, 6)) == forbidden, "a write is noticed")?;
+        expect(Refusal::of(poke_user(at, 6)) == forbidden, "so is a user's")?;
         let noted = attrs_at(space, at).is_some_and(|attrs| attrs.may_write() && !attrs.is_dirty());
         expect(noted, "it may be written, and is not dirty")?;
 
         change(space, range, Attrs::mkdirty)?;
-        expect(write(at, 6) == Ok(()) && support::read(there) == 6, "the dirty is written")?;
+        expect(poke(at, 6) == Ok(()) && support::read(there) == 6, "the dirty is written")?;
         expect(attrs_at(space, at).is_some_and(Attrs::is_dirty), "and known to be")?;
         change(space, range, Attrs::mkclean)?;
-        expect(fault(write(at, 7)) == forbidden, "cleaned, the next write is noticed at once")?;
+        expect(
+            Refusal::of(poke(at, 7)) == forbidden,
+            "cleaned, the next write is noticed at once",
+        )?;
         expect(support::read(there) == 6, "and writes nothing")
     });
 }
@@ -150,13 +140,13 @@ fn clean() {
 fn protected() {
     each(Attrs::user(Access::ReadWrite).mkclean(), |space, kind, range, _| {
         let at = range.start();
-        let forbidden = Some((FaultKind::Permission, Some(kind.depth), true));
+        let forbidden = Refusal::write(FaultKind::Permission, kind.depth);
         change(space, range, Attrs::mkdirty)?;
         change(space, range, Attrs::wrprotect)?;
-        expect(fault(write(at, 1)) == forbidden, "what is protected cannot be written")?;
+        expect(Refusal::of(poke(at, 1)) == forbidden, "what is protected cannot be written")?;
         let dirty = attrs_at(space, at).is_some_and(Attrs::is_dirty);
         expect(dirty, "though it is dirty still")?;
         change(space, range, Attrs::mkwrite)?;
-        expect(write(at, 1) == Ok(()), "made writable, the dirty needs no fault")
+        expect(poke(at, 1) == Ok(()), "made writable, the dirty needs no fault")
     });
 }
