@@ -17,6 +17,7 @@ use machine::Setup;
 use machine::model::system::System;
 use machine::state::Event;
 use machine::tlb::Forget;
+use machine::violation::Found;
 
 /// Where user space maps something.
 const USER: u32 = 0x0040_0000;
@@ -322,6 +323,39 @@ everywhere! {
         let trace = letters(&events);
         assert!(trace.ends_with("wtbdif"), "{trace}");
         assert_eq!(tlbis(&events), [Forget::All]);
+    }
+}
+
+/// R1, R5: a block of 1 GiB is cut in the middle of a page table: all of what replaces it is cleaned and behind a
+/// barrier before it is linked, and every CPU finds the rest where it was.
+#[test]
+fn a_block_is_split_twice() {
+    for (cpus, coherent) in [(1, true), (1, false), (4, true), (4, false)] {
+        let mut fixture = Fixture::<Lpae>::new(Setup::new(true, cpus, coherent, 1));
+        let (block, hole) = (0x4000_0000, 0x5234_5000);
+        let attrs = Attrs::user(Access::ReadWrite);
+        // SAFETY: nothing real is mapped.
+        unsafe {
+            let pgd = &mut fixture.system.spaces[0].pgd;
+            let range = pages(block, 1 << 18);
+            pgd.map(range, phys(0x8000_0000), attrs, LeafSizes::LARGEST).expect("mapped");
+        }
+        fixture.trace(false, |system| {
+            // SAFETY: nothing uses it.
+            unsafe { system.spaces[0].pgd.unmap(pages(hole, 1)) }.expect("unmapped").pay();
+        });
+        let sim = fixture.system.sim;
+        for cpu in 0..cpus {
+            for va in [block, hole - 1, hole + 0x1000, 0x523F_F000, 0x5240_0000, 0x7FFF_FFFF] {
+                let right = |found: &Found| matches!(found, Found::Hit(phys, _) if *phys == u64::from(va) + 0x4000_0000);
+                let found = sim.outcomes(cpu, va);
+                assert!(found.iter().all(right), "{cpu} at {va:#x}: {found:x?}");
+            }
+            let found = sim.outcomes(cpu, hole);
+            assert!(found.iter().all(|it| matches!(it, Found::Fault(_))), "{cpu}: {found:x?}");
+        }
+        sim.assert_clean("afterwards");
+        fixture.system.scrap();
     }
 }
 

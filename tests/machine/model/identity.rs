@@ -33,7 +33,13 @@ impl<F: Registers> System<F> {
 
     fn add_and_delete(&mut self, index: usize, kernel: bool) -> bool {
         let id = self.spaces[index].id;
-        let pages = random::pages(&mut self.rng, self.layout, kernel);
+        let pages = if kernel && self.rng.one_in(2) {
+            // Where RAM starts above PAGE_OFFSET: inside of what the kernel maps itself with.
+            let first = (self.layout.spec().page_offset >> 12) + self.rng.below(0x2000) as u32;
+            (first, first + self.rng.below(0x300) as u32)
+        } else {
+            random::pages(&mut self.rng, self.layout, kernel)
+        };
         let range = random::range(pages.0, pages.1);
         let access = self.rng.pick(&[Access::Read, Access::ReadWrite, Access::ReadExecute]);
         self.any_cpu();

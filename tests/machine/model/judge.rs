@@ -159,6 +159,15 @@ impl<F: Registers> System<F> {
             .map(|table| table.pa)
             .collect();
         assert!(lost.is_empty(), "tables in use that no tree holds: {lost:x?}");
+        let empty = state.tables.allocated().find(|table| {
+            let Some(place) = table.place else { return false };
+            let kept = state.tables.trees[place.tree].shared
+                || table.depth == 0
+                || self.layout.low_vectors() && place.va == 0
+                || table.depth == 1 && self.layout.has_private_table::<F>(VirtAddr(place.va));
+            !kept && table.words.clone().all(|word| state.memory.newest(word) == 0)
+        });
+        assert!(empty.is_none(), "a table with nothing in it: {empty:x?}");
     }
 
     /// Everything, on every CPU: each page of each tree that it can reach.

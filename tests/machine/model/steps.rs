@@ -5,6 +5,7 @@ use std::rc::Rc;
 use armv7a_mm::addr::PhysAddr;
 use armv7a_mm::attr::{Access, Attrs, MemoryType, Shareability};
 use armv7a_mm::format::control::Registers;
+use armv7a_mm::table::edit::LeafSizes;
 use armv7a_mm::table::error::EditError;
 
 use super::judge::intrude;
@@ -75,6 +76,24 @@ impl<F: Registers> System<F> {
             }
         })));
         self
+    }
+
+    /// The kernel maps memory at PAGE_OFFSET, in the largest leaves there are: what boot would do.
+    pub fn map_lowmem(&mut self) {
+        let first = self.layout.spec().page_offset >> 12;
+        let count = 0x2000 + self.rng.below(0x1000) as u32;
+        let attrs = Attrs::kernel(Access::ReadWrite);
+        let phys = 0x4200_0000 - (self.rng.below(2) << 20);
+        let after =
+            move |page: u32, _| Some(Page { phys: phys + (u64::from(page - first) << 12), attrs });
+        let pages = (first, first + count - 1);
+        let result = self.edit("lowmem", None, pages, Box::new(after), |system, range| {
+            let at = PhysAddr::new(phys).expect("40 bits");
+            // SAFETY: nothing real is mapped.
+            unsafe { system.swapper.map(range, at, attrs, LeafSizes::LARGEST)? };
+            Ok(None)
+        });
+        assert_eq!(result, Ok(()));
     }
 
     /// One step.
