@@ -26,7 +26,7 @@ pub fn spare(count: usize) -> *mut Raw {
 /// Stores one descriptor and makes walks see it.
 ///
 /// # Safety
-/// As for [`fill`].
+/// It lies at `at`, and is the caller's to write.
 #[inline(always)]
 pub unsafe fn publish(at: *mut Raw, raw: Raw) {
     // SAFETY: the caller's promise.
