@@ -5,7 +5,6 @@ use core::ops::ControlFlow;
 use armv7a_mm::addr::{PhysAddr, VirtAddr, VirtRange};
 use armv7a_mm::attr::{Access, Attrs, Marks, MemoryType, Shareability};
 use armv7a_mm::format::{Active, EncodeError, Format};
-use armv7a_mm::mm::Layout;
 use armv7a_mm::table::edit::LeafSizes;
 use armv7a_mm::table::error::EditError;
 use armv7a_mm::table::walk;
@@ -26,7 +25,7 @@ pub const TESTS: &[Test] = &[
     Test { name: "hardware::agrees-about-1-gib-blocks", run: gigabyte },
 ];
 
-/// How many leaves were looked at, and how many accesses to them the hardware allows.
+/// How many leaves were looked at, and how many of them are in runs.
 #[derive(Default, Debug)]
 struct Seen {
     leaves: u32,
@@ -151,8 +150,7 @@ fn gigabyte() {
     if Active::LEVELS[0].shift < 30 {
         skip!("the format has none");
     }
-    let layout: &Layout = &LAYOUT;
-    check!(layout.user().encloses(GIGABYTE));
+    check!(LAYOUT.user().encloses(GIGABYTE));
     let ram = image::placement().ram();
     let last = PhysAddr::truncate(PhysAddr::MAX.as_u64() & !((1 << 30) - 1));
     for (phys, attrs) in [
