@@ -52,7 +52,7 @@ fn sequence<F: Registers>(setup: Setup) {
     let mut steps = String::new();
     let run = catch_unwind(AssertUnwindSafe(|| {
         // Most kernels; swapper is not sealed yet.
-        if setup.seed % 4 != 0 {
+        if !setup.seed.is_multiple_of(4) {
             system.map_lowmem();
         }
         for step in 0..SEQUENCE {

@@ -326,6 +326,33 @@ everywhere! {
     }
 }
 
+/// R29: what two spaces owe for a page and its table each is paid at once, and covers both tables.
+#[test]
+fn merged_flushes_cover_both() {
+    let mut fixture = Fixture::<Classic>::new(Setup::new(false, 2, true, 1));
+    let system = &mut fixture.system;
+    assert!(system.alloc());
+    let at = pages(0x0080_0000, 1);
+    for space in &mut system.spaces {
+        // SAFETY: nothing real is mapped.
+        unsafe {
+            let attrs = Attrs::user(Access::Read);
+            space.pgd.map(at, phys(0x3000_0000), attrs, LeafSizes::PAGES).expect("mapped");
+        }
+    }
+    (0..2).for_each(|cpu| system.switch(cpu, Some(cpu)));
+    let events = fixture.trace(false, |system| {
+        // SAFETY: nothing uses them.
+        let [mut one, other] =
+            [0, 1].map(|space| unsafe { system.spaces[space].pgd.unmap(at) }.expect("unmapped"));
+        one.merge(other);
+        one.pay();
+    });
+    assert_eq!(tlbis(&events), [Forget::All]);
+    assert!(letters(&events).ends_with("wtdif"));
+    fixture.system.scrap();
+}
+
 /// R1, R5: a block of 1 GiB is cut in the middle of a page table: all of what replaces it is cleaned and behind a
 /// barrier before it is linked, and every CPU finds the rest where it was.
 #[test]

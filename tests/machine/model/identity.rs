@@ -77,6 +77,12 @@ impl<F: Registers> System<F> {
         self.switch(cpu, Some(index));
         // The kernel's global entries may translate the same addresses otherwise.
         self.sim.flush_local(cpu);
+        // What lies next to it may be remembered in pieces that would hide it.
+        for page in
+            [pages.0.saturating_sub(0x200), pages.0 ^ 0x100, pages.0 ^ 0x400, pages.1 ^ 0x800]
+        {
+            self.check(page << 12);
+        }
         self.check_around(pages);
         self.check_some(2);
         self.switch(cpu, None);
@@ -89,7 +95,20 @@ impl<F: Registers> System<F> {
         self.sim.begin(format!("identity del from {id} in {range}"), false);
         // SAFETY: nothing uses it any more.
         let flush = unsafe { self.spaces[index].pgd.identity_mapping_del(range) };
-        flush.expect("it is there").pay();
+        let flush = flush.expect("it is there");
+        // Any other debt may take it over, also an empty one.
+        const NOWHERE: u32 = 0x3F0;
+        let other = self.rng.index(self.spaces.len());
+        let used = self.watch.borrow().spaces[&self.spaces[other].id].contains_key(&NOWHERE);
+        if used {
+            flush.pay();
+        } else {
+            // SAFETY: the space maps nothing there.
+            let empty = unsafe { self.spaces[other].pgd.clear(random::range(NOWHERE, NOWHERE)) };
+            let mut empty = empty.expect("nothing to refuse");
+            empty.merge(flush);
+            empty.pay();
+        }
         self.sim.end(true);
         self.watch.borrow_mut().identity = None;
     }
