@@ -17,9 +17,10 @@ use crate::{check, check_eq, image, probe};
 
 /// The tests.
 pub const TESTS: &[Test] = &[
-    Test { name: "sealed::every-pgd-sees-map-protect-and-unmap", run: everywhere },
+    Test { name: "sealed::every-pgd-sees-map-protect-and-unmap", run: page_everywhere },
+    Test { name: "sealed::so-it-does-with-many-pages", run: pages_everywhere },
     Test { name: "sealed::copied-entries-refuse-change", run: refused },
-    Test { name: "sealed::new-mappings-are-made-of-pages", run: pages },
+    Test { name: "sealed::new-mappings-are-made-of-pages", run: made_of_pages },
     Test { name: "sealed::neither-half-edits-the-other", run: halves },
 ];
 
@@ -28,39 +29,48 @@ static BELOW: Layout = Layout::checked(LayoutSpec::linux(0x8000_0000));
 
 const VALUE: u32 = 0x5EA1_ED00;
 
-fn everywhere() {
+fn page_everywhere() {
+    everywhere(1);
+}
+
+fn pages_everywhere() {
+    // More than are forgotten one by one.
+    everywhere(64);
+}
+
+fn everywhere(pages: u64) {
     let mut spare = Spare::new();
-    let page = spare.page();
-    support::write(page, &[VALUE]);
+    let Some(memory) = spare.take(pages << 12, 12) else { panic!("no memory") };
     let older = Space::new();
     let younger = Space::new();
     let spaces = [None, Some(&older), Some(&younger)];
     let enter = |space: Option<&Space>| space.map_or_else(support::leave, Space::enter);
-    let kind = |result: probe::Probed<()>| result.map_err(|record| record.kind());
 
-    let mapping = Mapping::page(fresh(LAYOUT.spec().vmalloc, 1).start(), page);
-    let at = mapping.start();
+    let start = fresh(LAYOUT.spec().vmalloc, 1).start();
+    let range = VirtRange::new(start, pages << 12).expect("it lies in vmalloc");
+    let mapping = Mapping::new(range, memory, LeafSizes::PAGES);
+    let every = || (0..pages as u32).map(|page| VirtAddr(start.0 + (page << 12)));
+    // SAFETY: spare memory.
+    let write = |at: VirtAddr| unsafe { probe::write(at, at.0) }.map_err(|record| record.kind());
+    let read = |at: VirtAddr| probe::read(at).map_err(|record| record.kind());
     for space in spaces {
         enter(space);
-        check_eq!(probe::read(at), Ok(VALUE));
-        // SAFETY: spare memory.
-        check_eq!(kind(unsafe { probe::write(at, VALUE) }), Ok(()));
+        check!(every().all(|at| write(at) == Ok(()) && read(at) == Ok(at.0)));
     }
-    // The TLB holds the page as writable.
+    // The TLB holds the pages as writable.
     // SAFETY: nobody writes there but this test.
-    let flush = unsafe { kernel().swapper.lock().protect(VirtRange::page(at), Access::Read) };
+    let flush = unsafe { kernel().swapper.lock().protect(range, Access::Read) };
     check!(flush.map(|flush| flush.pay()).is_ok());
-    for space in [spaces[2], spaces[1], spaces[0]] {
-        // SAFETY: spare memory.
-        let stored = kind(unsafe { probe::write(at, 0) });
-        check_eq!(stored, Err(Some(FaultKind::Permission)));
-        check_eq!(probe::read(at), Ok(VALUE));
+    // First in the space in use, whose TLB entries these are.
+    let forbidden = Err(Some(FaultKind::Permission));
+    for space in spaces {
+        check!(every().all(|at| write(at) == forbidden && read(at) == Ok(at.0)));
         enter(space);
     }
     drop(mapping);
+    let gone = Err(Some(FaultKind::Translation));
     for space in spaces {
-        let read = kind(probe::read(at).map(|_| ()));
-        check_eq!(read, Err(Some(FaultKind::Translation)));
+        check!(every().all(|at| read(at) == gone));
         enter(space);
     }
 }
@@ -104,7 +114,7 @@ fn refused() {
     check_eq!(probe::read(block.start()), Ok(VALUE + 1));
 }
 
-fn pages() {
+fn made_of_pages() {
     let mut spare = Spare::new();
     let (mut world, block) = with_block(&mut spare);
     world.seal().expect("no window is eager");

@@ -36,8 +36,8 @@ fn around() -> (VirtRange, PhysAddr) {
     (range, PhysAddr::from_u32(start.0 + DELTA))
 }
 
-/// The world, or `None` where its linear map would not be of spare memory.
-fn world() -> Option<World> {
+/// The world, its linear map in leaves of these sizes; `None` where that would not be of spare memory.
+fn world(sizes: LeafSizes) -> Option<World> {
     let (range, phys) = around();
     let spare = kernel().spare;
     let fits = spare.base <= phys.as_u64() && phys.as_u64() + range.bytes() <= spare.end();
@@ -49,7 +49,7 @@ fn world() -> Option<World> {
         support::write(at, &[!offset]);
     }
     let mut world = World::new(&LAYOUT);
-    world.map_at(range, phys, Access::ReadWrite, LeafSizes::LARGEST);
+    world.map_at(range, phys, Access::ReadWrite, sizes);
     Some(world)
 }
 
@@ -70,8 +70,16 @@ fn all() -> usize {
     (BYTES / STEP) as usize - usize::from(hidden)
 }
 
-pub fn live() {
-    let Some(mut world) = world() else { skip!("RAM does not hold image and linear map") };
+pub fn over_blocks() {
+    live(LeafSizes::LARGEST);
+}
+
+pub fn over_tables() {
+    live(LeafSizes::PAGES);
+}
+
+fn live(sizes: LeafSizes) {
+    let Some(mut world) = world(sizes) else { skip!("RAM does not hold image and linear map") };
     let mut space = Space::of(&mut world);
     let at = routine().start();
     let hidden = PhysAddr::from_u32(at.0 + DELTA);
@@ -109,8 +117,16 @@ pub fn live() {
     check_eq!(readable(), all());
 }
 
-pub fn sizes() {
-    let Some(mut world) = world() else { skip!("RAM does not hold image and linear map") };
+pub fn sizes_over_blocks() {
+    sizes(LeafSizes::LARGEST);
+}
+
+pub fn sizes_over_tables() {
+    sizes(LeafSizes::PAGES);
+}
+
+fn sizes(sizes: LeafSizes) {
+    let Some(mut world) = world(sizes) else { skip!("RAM does not hold image and linear map") };
     let mut space = Space::of(&mut world);
     let (around, _) = around();
     let before = (support::in_use(), world.checksum());
