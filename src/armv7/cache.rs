@@ -37,7 +37,7 @@ pub fn lines(from: usize, bytes: usize, line: usize) -> impl Iterator<Item = usi
 /// and instruction fetches see them. `line` is [`data_line`]. Complete after a DSB.
 ///
 /// An address that is not mapped faults like a read of it.
-#[inline]
+#[cold]
 pub fn clean_to_unification(from: *const u8, bytes: usize, line: usize) {
     for at in lines(from as usize, bytes, line) {
         // SAFETY: cleaning changes no value.

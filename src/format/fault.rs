@@ -133,6 +133,7 @@ pub struct Fault {
 
 impl Fault {
     /// The fault of `status`, which the format decoded as `kind` and `depth`, with what the rest of `fsr` says.
+    #[inline]
     pub(super) const fn new(
         fsr: u32,
         instruction: bool,

@@ -321,6 +321,9 @@ pub trait Format: Copy + Eq + fmt::Debug + Send + Sync + 'static {
     /// counts as memory.
     fn walk(depth: usize, raw: Self::Raw) -> Walk;
 
+    /// Whether the table entry `raw` carries swapper's mark ([`Owner::Swapper`]).
+    fn is_marked(raw: Self::Raw) -> bool;
+
     /// What a table of ptes holds if its entries have `common` bits in common, set in each: `Some` if every one
     /// is a leaf, and whether one may be executable. `None` where the bits do not tell.
     fn leaves_by_common_bits(common: Self::Raw) -> Option<bool>;

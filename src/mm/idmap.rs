@@ -61,6 +61,8 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         let mut need = Need::default();
         self.plan_identity(0, Some(&self.root), &self.model(), range, attrs, &mut need)?;
         let mut reserve = Reserve::new(self.root.machine(), &need)?;
+        self.touched.add(range);
+        self.hides_kernel |= range.last() >= self.layout().task_size();
         // SAFETY: planned; the caller vouches for the mapping.
         unsafe { self.build_identity(&self.root, &self.model(), range, attrs, &mut reserve) };
         publish(self.root.machine());

@@ -7,6 +7,7 @@ pub mod fault;
 pub mod idmap;
 pub mod layout;
 pub mod pgd;
+mod spare;
 pub mod swapper;
 
 pub use fault::{Verdict, do_translation_fault};

@@ -10,10 +10,11 @@ use core::ops::ControlFlow;
 
 use super::idmap::kernel_link;
 use super::layout::Layout;
+use super::spare::Regions;
 use super::swapper::{Features, Swapper, SwapperView};
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
 use crate::attr::{Access, Asid, Attrs};
-use crate::format::{Entry, Format, Owner};
+use crate::format::{Entry, Format, Owner, Walk};
 use crate::table::edit::{Editor, LeafSizes, Policy};
 use crate::table::error::EditError;
 use crate::table::flush::{Flush, publish};
@@ -31,6 +32,10 @@ pub struct Pgd<'m, F: Format, M: Machine> {
     pub(super) root: Node<'m, F, M>,
     features: Features,
     asid: Option<Asid>,
+    /// Where something was ever mapped.
+    pub(super) touched: Regions,
+    /// Whether an identity mapping may hide kernel mappings.
+    pub(super) hides_kernel: bool,
 }
 
 /// What a pgd decides about its edits.
@@ -69,12 +74,46 @@ pub(super) fn keeps<F: Format>(layout: &Layout, depth: usize, va: VirtAddr) -> b
     vectors || depth == 0 && layout.has_private_table::<F>(va)
 }
 
+/// Whether a pgd has the private table that it was born with, where it shares a root entry with the kernel.
+#[inline]
+pub(super) fn is_intact<F: Format, M: Machine>(pgd: &Pgd<'_, F, M>) -> bool {
+    let border = pgd.layout().task_size();
+    if !pgd.layout().has_private_table::<F>(border) {
+        return true;
+    }
+    let raw = pgd.root.load(F::LEVELS[0].index(border));
+    matches!(F::walk(0, raw), Walk::Table(_)) && !F::is_marked(raw)
+}
+
 impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
     /// Makes an address space with an empty user half, and seals swapper.
     ///
     /// # Errors
     /// [`OutOfMemory`]; all that was allocated was given back.
+    #[inline]
     pub fn pgd_alloc(&mut self) -> Result<Pgd<'m, F, M>, OutOfMemory> {
+        match self.spares.take(self.machine()) {
+            Some(root) => Ok(self.adopt(root)),
+            None => self.pgd_build(),
+        }
+    }
+
+    /// The address space at `root`, which has an empty user half.
+    #[inline]
+    pub(super) fn adopt(&self, root: Node<'m, F, M>) -> Pgd<'m, F, M> {
+        Pgd {
+            swapper: self.view(),
+            root,
+            features: self.features(),
+            asid: None,
+            touched: Regions::default(),
+            hides_kernel: false,
+        }
+    }
+
+    /// Makes an address space from nothing.
+    #[cold]
+    fn pgd_build(&mut self) -> Result<Pgd<'m, F, M>, OutOfMemory> {
         let (machine, layout, view) = (self.machine(), self.layout(), self.view());
         let root = machine.allocate(&F::LEVELS[0])?;
         let reserve = Reserve::new(machine, &Pgd::tables(&view));
@@ -88,7 +127,7 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
         };
         // SAFETY: fresh from the allocator.
         let root = unsafe { Node::new(machine, root, 0) };
-        let pgd = Pgd { swapper: view, root, features: self.features(), asid: None };
+        let pgd = self.adopt(root);
         let border = root.index(layout.task_size());
         // SAFETY: nobody walks the tree yet.
         unsafe {
@@ -190,7 +229,8 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         }
     }
 
-    /// Frees the address space: every table it owns, whatever is left in it, and no other.
+    /// Frees the address space: every table it owns, whatever is left in it, and no other. All goes to the
+    /// allocator; [`Swapper::pgd_free`] keeps what the next pgd_alloc can use, and is much faster.
     ///
     /// What user space had mapped is forgotten by every TLB before the first table is freed
     /// (DDI 0406C B3.10.1).
@@ -198,11 +238,25 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     /// # Safety
     /// No CPU walks the tree any more: no TTBR holds its root.
     pub unsafe fn pgd_free(self) {
-        let mut flush = Flush::new(self.root.machine(), self.asid);
+        let mut flush = self.flush();
         flush.add_wide(VirtRange::ALL);
         // SAFETY: nobody walks the tree, and `self` is gone.
         unsafe { self.editor().give_up_tree(&mut flush) };
         flush.pay();
+    }
+
+    /// Takes everything out of part of the user half, whatever it is. What is left are private tables.
+    ///
+    /// # Safety
+    /// Nobody walks or uses the tree any more.
+    pub(super) unsafe fn abandon(&mut self, range: VirtRange, flush: &mut Flush<'m, F, M>) {
+        // SAFETY: the caller answers for it.
+        unsafe { self.editor().abandon(range, flush) }
+    }
+
+    /// No debt yet, about what this address space translates.
+    pub(super) fn flush(&self) -> Flush<'m, F, M> {
+        Flush::new(self.root.machine(), self.asid)
     }
 
     /// Where the root lies, for TTBR0.
@@ -249,6 +303,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     ) -> Result<(), EditError> {
         self.check(range)?;
         Self::check_attrs(attrs)?;
+        self.touched.add(range);
         // SAFETY: the caller answers for it.
         unsafe { self.editor().map(range, phys, attrs, sizes) }
     }

@@ -9,6 +9,7 @@
 //! a [fault](super::fault) fills it in, or right. Nothing is broadcast and nothing counted.
 
 use super::layout::Layout;
+use super::spare::Spares;
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
 use crate::attr::{Access, Asid, Attrs};
 use crate::format::{Format, Owner};
@@ -33,6 +34,8 @@ pub struct Swapper<'m, F: Format, M: Machine> {
     layout: &'m Layout,
     features: Features,
     sealed: bool,
+    /// Address spaces that were freed.
+    pub(super) spares: Spares,
     format: core::marker::PhantomData<F>,
 }
 
@@ -86,7 +89,8 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
         }
         publish(machine);
         let format = core::marker::PhantomData;
-        Ok(Self { machine, root, layout, features, sealed: false, format })
+        let spares = Spares::default();
+        Ok(Self { machine, root, layout, features, sealed: false, spares, format })
     }
 
     /// Where the root lies, for TTBR0.

@@ -131,6 +131,12 @@ fn supersection_frame(raw: u32) -> PhysAddr {
     PhysAddr::truncate(u64::from(high) << 32 | u64::from(raw & SUPERSECTION_BASE))
 }
 
+/// See [`Format::is_marked`](crate::format::Format::is_marked).
+#[inline]
+pub(super) const fn is_marked(raw: u32) -> bool {
+    raw & 0xf << PGD_DOMAIN == domain(Owner::Swapper) << PGD_DOMAIN
+}
+
 /// See [`Format::leaves_by_common_bits`](crate::format::Format::leaves_by_common_bits).
 #[inline]
 pub(super) const fn leaves_by_common_bits(common: u32) -> Option<bool> {

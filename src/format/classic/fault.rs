@@ -6,12 +6,24 @@ use crate::format::{Fault, FaultKind};
 ///
 /// The status has 5 bits: FS\[4\] is bit 10, FS\[3:0\] are bits 3:0. DFSR.Domain is bits 7:4. Bit 9, which
 /// tells the formats apart on CPUs that have both, is not looked at: the caller knows its format.
+#[inline]
 pub fn decode(fsr: u32, instruction: bool) -> Fault {
     let status = (fsr >> 6 & 0b1_0000 | fsr & 0b1111) as u8;
-    let fault = Fault::new(fsr, instruction, status, kind(status));
+    let fault = Fault::new(fsr, instruction, status, KINDS[usize::from(status)]);
     let domain = !instruction && knows_domain(fault.kind, fault.depth);
     Fault { domain: domain.then_some((fsr >> 4 & 0xf) as u8), ..fault }
 }
+
+/// Kind and depth of each status: a look at a table is less than a jump by one.
+static KINDS: [(FaultKind, Option<usize>); 32] = {
+    let mut kinds = [(FaultKind::Alignment, None); 32];
+    let mut status = 0;
+    while status < kinds.len() {
+        kinds[status] = kind(status as u8);
+        status += 1;
+    }
+    kinds
+};
 
 /// Kind and depth of a status. Sections fault at depth 0, pages at depth 1; the access flag breaks the
 /// pattern of the others, which have the level in bit 1.

@@ -64,6 +64,11 @@ impl Format for Classic {
     }
 
     #[inline]
+    fn is_marked(raw: u32) -> bool {
+        descriptor::is_marked(raw)
+    }
+
+    #[inline]
     fn leaves_by_common_bits(common: u32) -> Option<bool> {
         descriptor::leaves_by_common_bits(common)
     }
@@ -73,6 +78,7 @@ impl Format for Classic {
         descriptor::frame_mask(depth, run)
     }
 
+    #[inline]
     fn decode_fault(fsr: u32, instruction: bool) -> Fault {
         fault::decode(fsr, instruction)
     }

@@ -88,6 +88,12 @@ pub(super) fn walk(depth: usize, raw: u64) -> Walk {
     Walk::Memory { base: PhysAddr::truncate(raw & base), offset: !(base as u32) }
 }
 
+/// See [`Format::is_marked`](crate::format::Format::is_marked).
+#[inline]
+pub(super) const fn is_marked(raw: u64) -> bool {
+    raw & TABLE_SWAPPER != 0
+}
+
 /// See [`Format::leaves_by_common_bits`](crate::format::Format::leaves_by_common_bits).
 #[inline]
 pub(super) const fn leaves_by_common_bits(common: u64) -> Option<bool> {

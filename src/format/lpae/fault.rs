@@ -6,10 +6,22 @@ use crate::format::{Fault, FaultKind};
 ///
 /// The status is bits 5:0. Bit 9, which tells the formats apart, is not looked at: the caller knows its
 /// format. There is no domain.
+#[inline]
 pub fn decode(fsr: u32, instruction: bool) -> Fault {
     let status = (fsr & 0b11_1111) as u8;
-    Fault::new(fsr, instruction, status, kind(status))
+    Fault::new(fsr, instruction, status, KINDS[usize::from(status)])
 }
+
+/// Kind and depth of each status: a look at a table is less than a jump by one.
+static KINDS: [(FaultKind, Option<usize>); 64] = {
+    let mut kinds = [(FaultKind::Alignment, None); 64];
+    let mut status = 0;
+    while status < kinds.len() {
+        kinds[status] = kind(status as u8);
+        status += 1;
+    }
+    kinds
+};
 
 /// Kind and depth of a status. Faults of a walk have the level in bits 1:0.
 const fn kind(status: u8) -> (FaultKind, Option<usize>) {

@@ -58,6 +58,11 @@ impl Format for Lpae {
     }
 
     #[inline]
+    fn is_marked(raw: u64) -> bool {
+        descriptor::is_marked(raw)
+    }
+
+    #[inline]
     fn leaves_by_common_bits(common: u64) -> Option<bool> {
         descriptor::leaves_by_common_bits(common)
     }
@@ -67,6 +72,7 @@ impl Format for Lpae {
         descriptor::frame_mask(depth)
     }
 
+    #[inline]
     fn decode_fault(fsr: u32, instruction: bool) -> Fault {
         fault::decode(fsr, instruction)
     }

@@ -28,7 +28,9 @@ use super::mem::Machine;
 use super::node::Node;
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
 use crate::attr::{Asid, Attrs};
-use crate::format::{Descriptor, EncodeError, Entry, Format, Leaf, Owner, RUN, Runs, TableEntry};
+use crate::format::{
+    Descriptor, EncodeError, Entry, Format, Leaf, Owner, RUN, Runs, TableEntry, Walk,
+};
 use bitflags::bitflags;
 
 bitflags! {
@@ -99,10 +101,10 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
                 break;
             }
             let raw = node.load(F::LEVELS[depth].index(range.start()));
-            match F::decode_table(depth, raw) {
-                Some(table) if self.owns(&table) => {
+            match F::walk(depth, raw) {
+                Walk::Table(table) if !F::is_marked(raw) || self.is_swapper() => {
                     // SAFETY: the entry was just read from the table at this depth.
-                    node = unsafe { Node::new(self.machine(), table.table, depth + 1) }
+                    node = unsafe { Node::new(self.machine(), table, depth + 1) }
                 }
                 _ => break,
             }
@@ -112,7 +114,11 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
 
     /// Whether this tree may write the table that `entry` points to.
     fn owns(&self, entry: &TableEntry) -> bool {
-        entry.owner != Owner::Swapper || self.policy.owner() == Owner::Swapper
+        entry.owner != Owner::Swapper || self.is_swapper()
+    }
+
+    fn is_swapper(&self) -> bool {
+        self.policy.owner() == Owner::Swapper
     }
 
     /// The descriptor of a leaf at `depth`.

@@ -166,6 +166,16 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
         child.is_empty_outside(absent)
     }
 
+    /// Takes everything out of `range`, whatever it is and whatever its ends cut, but for tables that stay.
+    ///
+    /// # Safety
+    /// Nobody walks or uses the tree any more.
+    pub unsafe fn abandon(&mut self, range: VirtRange, flush: &mut Flush<'m, F, M>) {
+        flush.add_wide(range);
+        // SAFETY: the caller answers for it.
+        unsafe { self.forget(&self.root, range, flush) };
+    }
+
     /// Hands the whole tree to `flush`, root included: every table that it owns, and no other.
     ///
     /// # Safety

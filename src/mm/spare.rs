@@ -1,0 +1,118 @@
+//! Address spaces that were freed, kept for the next pgd_alloc as they are: root, private tables, kernel half.
+//!
+//! [Sealing](super::swapper#sealing) makes that right. A copy of swapper's entry in a pgd is absent or right
+//! for ever, so a root with an empty user half is as good as new, whatever swapper maps meanwhile.
+
+use super::pgd::{Pgd, is_intact};
+use super::swapper::Swapper;
+use crate::addr::{PhysAddr, VirtAddr, VirtRange};
+use crate::format::{Descriptor, Format};
+use crate::table::mem::{Machine, TableMemory};
+use crate::table::node::Node;
+
+/// log2 of the bytes that a bit of [`Regions`] stands for.
+const SHIFT: u32 = 27;
+
+/// Which of the 32 regions of 128 MiB a pgd's owner has ever mapped in: no more than these need a look when
+/// the pgd is freed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Regions(u32);
+
+impl Regions {
+    /// Adds what `range` touches.
+    #[inline]
+    pub(super) fn add(&mut self, range: VirtRange) {
+        let (first, last) = (range.start().0 >> SHIFT, range.last().0 >> SHIFT);
+        self.0 |= u32::MAX << first & u32::MAX >> (31 - last);
+    }
+
+    /// The addresses of each.
+    fn ranges(self) -> impl Iterator<Item = VirtRange> {
+        let region = |bit: u32| VirtRange::aligned(VirtAddr(bit << SHIFT), SHIFT);
+        (0..32).filter(move |bit| self.0 >> bit & 1 != 0).map(region)
+    }
+}
+
+/// Freed roots, chained through their first entry, which user space left absent: the address of a table is an
+/// invalid descriptor.
+#[derive(Default)]
+pub(super) struct Spares {
+    first: Option<PhysAddr>,
+}
+
+impl Spares {
+    /// Takes a root out, its first entry absent again.
+    #[inline]
+    pub(super) fn take<'m, F: Format, M: TableMemory>(
+        &mut self,
+        machine: &'m M,
+    ) -> Option<Node<'m, F, M>> {
+        // SAFETY: only roots that `put` was given are chained, and they stay allocated.
+        let root = unsafe { Node::<F, M>::new(machine, self.first?, 0) };
+        let next = root.load(0).as_u64();
+        self.first = if next == 0 { None } else { Some(PhysAddr::truncate(next)) };
+        // SAFETY: nobody walks a spare root.
+        unsafe { root.store(0, F::Raw::default()) };
+        Some(root)
+    }
+
+    /// Puts a root in.
+    ///
+    /// # Safety
+    /// Nobody walks the tree, its user half is empty, and its first entry belongs to that.
+    #[inline]
+    unsafe fn put<F: Format, M: TableMemory>(&mut self, root: &Node<'_, F, M>) {
+        let next = self.first.replace(root.table()).map_or(0, PhysAddr::as_u64);
+        // SAFETY: the caller answers for it.
+        unsafe { root.store(0, F::Raw::from_u64(next)) };
+    }
+}
+
+impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
+    /// Frees an address space: every table that user space's mappings took, whatever is left of them. The
+    /// root and the private tables are kept for the next pgd_alloc, which is then a matter of some thirty
+    /// instructions; [`shrink`](Self::shrink) gives them back.
+    ///
+    /// What user space had mapped is forgotten by every TLB before the first table is freed
+    /// (DDI 0406C B3.10.1).
+    ///
+    /// # Safety
+    /// The pgd was made by this swapper, and no CPU walks it any more: no TTBR holds its root.
+    #[inline]
+    pub unsafe fn pgd_free(&mut self, mut pgd: Pgd<'m, F, M>) {
+        // Where user space does not have the first entry, there is no place for the chain.
+        let chained = !self.layout().low_vectors() && !self.layout().has_private_table::<F>(VirtAddr(0));
+        // SAFETY: the caller vouches that nobody walks the tree.
+        unsafe {
+            if !chained || pgd.hides_kernel || !is_intact(&pgd) {
+                return pgd.pgd_free();
+            }
+            if pgd.touched != Regions::default() {
+                reclaim(&mut pgd);
+            }
+            self.spares.put(&pgd.root);
+        }
+    }
+
+    /// Gives the tables of freed address spaces back to the allocator.
+    pub fn shrink(&mut self) {
+        while let Some(root) = self.spares.take(self.machine()) {
+            // SAFETY: nobody walks a spare tree.
+            unsafe { self.adopt(root).pgd_free() };
+        }
+    }
+}
+
+/// Empties the user half where anything was ever mapped.
+#[cold]
+unsafe fn reclaim<F: Format, M: Machine>(pgd: &mut Pgd<'_, F, M>) {
+    let user = VirtRange::inclusive(VirtAddr(0), VirtAddr(pgd.layout().task_size().0 - 1));
+    let mut flush = pgd.flush();
+    for region in core::mem::take(&mut pgd.touched).ranges() {
+        if let Some(part) = user.ok().and_then(|user| region.intersection(user)) {
+            // SAFETY: the caller vouches that nobody walks or uses the tree.
+            unsafe { pgd.abandon(part, &mut flush) };
+        }
+    }
+    flush.pay();
+}
