@@ -24,12 +24,14 @@ const CFG: [(&str, &str); 4] = [
 ];
 
 /// Files and folders that handle memory or the CPU themselves.
-const UNSAFE: [&str; 14] = [
+const UNSAFE: [&str; 16] = [
     "armv7/",
     "mm/fault.rs",
     "mm/idmap.rs",
     "mm/idmap/",
+    "mm/birth.rs",
     "mm/pgd.rs",
+    "mm/spare.rs",
     "mm/swapper.rs",
     "table/bulk.rs",
     "table/edit/",

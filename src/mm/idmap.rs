@@ -13,7 +13,8 @@
 mod model;
 
 use self::model::{Model, run_start};
-use super::pgd::{Pgd, keeps};
+use super::birth::keeps;
+use super::pgd::Pgd;
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
 use crate::attr::{Access, Attrs};
 use crate::format::{EncodeError, Entry, Format, Leaf, Level, Owner, RUN, TableEntry};

@@ -3,6 +3,7 @@
 //! [`Swapper`] is the kernel's own tree, `swapper_pg_dir`; a [`Pgd`] is one address space's. Both are
 //! [`Editor`](crate::table::edit::Editor)s with rules: who owns a table, what is sealed, what stays.
 
+mod birth;
 pub mod fault;
 pub mod idmap;
 pub mod layout;

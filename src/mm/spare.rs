@@ -3,10 +3,12 @@
 //! [Sealing](super::swapper#sealing) makes that right. A copy of swapper's entry in a pgd is absent or right
 //! for ever, so a root with an empty user half is as good as new, whatever swapper maps meanwhile.
 
-use super::pgd::{Pgd, is_intact};
+use super::birth::is_intact;
+use super::pgd::Pgd;
 use super::swapper::Swapper;
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
 use crate::format::{Descriptor, Format};
+use crate::table::flush::publish;
 use crate::table::mem::{Machine, TableMemory};
 use crate::table::node::Node;
 
@@ -38,12 +40,13 @@ impl Regions {
 #[derive(Default)]
 pub(super) struct Spares {
     first: Option<PhysAddr>,
+    count: usize,
 }
 
 impl Spares {
     /// Takes a root out, its first entry absent again.
     #[inline]
-    pub(super) fn take<'m, F: Format, M: TableMemory>(
+    pub(super) fn take<'m, F: Format, M: Machine>(
         &mut self,
         machine: &'m M,
     ) -> Option<Node<'m, F, M>> {
@@ -51,8 +54,12 @@ impl Spares {
         let root = unsafe { Node::<F, M>::new(machine, self.first?, 0) };
         let next = root.load(0).as_u64();
         self.first = if next == 0 { None } else { Some(PhysAddr::truncate(next)) };
+        self.count -= 1;
         // SAFETY: nobody walks a spare root.
         unsafe { root.store(0, F::Raw::default()) };
+        let (line, bytes) = root.bytes(0..1);
+        machine.clean(line, bytes);
+        publish(machine);
         Some(root)
     }
 
@@ -62,6 +69,7 @@ impl Spares {
     /// Nobody walks the tree, its user half is empty, and its first entry belongs to that.
     #[inline]
     unsafe fn put<F: Format, M: TableMemory>(&mut self, root: &Node<'_, F, M>) {
+        self.count += 1;
         let next = self.first.replace(root.table()).map_or(0, PhysAddr::as_u64);
         // SAFETY: the caller answers for it.
         unsafe { root.store(0, F::Raw::from_u64(next)) };
@@ -81,7 +89,8 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
     #[inline]
     pub unsafe fn pgd_free(&mut self, mut pgd: Pgd<'m, F, M>) {
         // Where user space does not have the first entry, there is no place for the chain.
-        let chained = !self.layout().low_vectors() && !self.layout().has_private_table::<F>(VirtAddr(0));
+        let chained =
+            !self.layout().low_vectors() && !self.layout().has_private_table::<F>(VirtAddr(0));
         // SAFETY: the caller vouches that nobody walks the tree.
         unsafe {
             if !chained || pgd.hides_kernel || !is_intact(&pgd) {
@@ -92,6 +101,11 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
             }
             self.spares.put(&pgd.root);
         }
+    }
+
+    /// Freed address spaces that are kept.
+    pub fn spare_pgds(&self) -> usize {
+        self.spares.count
     }
 
     /// Gives the tables of freed address spaces back to the allocator.

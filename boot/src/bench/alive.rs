@@ -76,7 +76,7 @@ fn measure(key: &str, alive: usize) {
         for index in chosen {
             let pgd = black_box(spaces.take(index));
             // SAFETY: it never ran.
-            tally.count(|| unsafe { pgd.pgd_free() });
+            tally.count(|| unsafe { swapper.lock().pgd_free(pgd) });
         }
         for index in chosen {
             let swapper = black_box(swapper);

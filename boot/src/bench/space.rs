@@ -46,10 +46,21 @@ pub fn full() -> Pgd {
     pgd
 }
 
+/// Whether an empty address space has a table of its own for the window that it shares with the kernel.
+pub fn has_private_table() -> bool {
+    LAYOUT.has_private_table::<Active>(LAYOUT.task_size())
+}
+
+/// What an empty address space takes: the root, and the table for the shared window.
+pub fn empty_bytes() -> usize {
+    let root = Active::LEVELS[0].table_bytes();
+    root + if has_private_table() { Active::LEVELS[1].table_bytes() } else { 0 }
+}
+
 /// Gives an address space back.
 pub fn free(pgd: Pgd) {
     // SAFETY: this CPU, the only one, runs on swapper.
-    unsafe { pgd.pgd_free() }
+    unsafe { kernel().swapper.lock().pgd_free(pgd) }
 }
 
 /// Runs on `pgd` while `run` does.
