@@ -5,6 +5,12 @@ use super::rows::ROWS;
 use super::table::number;
 use crate::image::Format;
 
+/// What the other columns are.
+const NOTES: &str = "
+*floor*: the shortest loop that does the bare work. *Linux 6.1*: Debian's kernels on the same emulator; for pages,
+`set_pte` alone. *peer*: `page_table_multiarch` 0.6.2, the one published crate with both levels of the classic format.
+";
+
 /// One table: every operation in a row, the formats side by side.
 pub fn table(all: &[(Format, Counted)], versions: &str) -> String {
     let mut head = String::from("| instructions | per |");
@@ -28,6 +34,7 @@ pub fn table(all: &[(Format, Counted)], versions: &str) -> String {
         }
         table.push('\n');
     }
+    table.push_str(NOTES);
     table.push_str(&format!("\nCounted by `cargo xtask bench`: {versions}.\n"));
     table
 }

@@ -29,7 +29,8 @@ fn verdict(row: &Row, format: Format, counted: &Counted, ours: f64) -> Option<(f
         Reach::Near(most, other, times) => most.min(counted.get(other)? * times),
         Reach::Floor(times, plus) => counted.floor(row.key)? * times + plus,
     };
-    Some((most, ours <= most))
+    // To the precision of what is printed.
+    Some((most, ours < most + 0.005))
 }
 
 /// The table of one format.
