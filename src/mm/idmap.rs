@@ -43,7 +43,8 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     /// both are the table's.
     ///
     /// Entering and leaving the pgd needs the whole TLB flushed, as the kernel's global entries may
-    /// translate the same addresses otherwise.
+    /// translate the same addresses otherwise. So does the first use by a CPU that runs on it already: a walk
+    /// cache may still know the table as user space's, closed to the kernel.
     ///
     /// # Errors
     /// [`EditError`]; nothing was changed. [`EditError::Mapped`] where user space has a mapping.

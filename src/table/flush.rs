@@ -35,6 +35,12 @@ pub(crate) fn publish<M: Machine>(machine: &M) {
 ///
 /// It is paid by [`pay`](Self::pay), or when dropped: it cannot be forgotten, only put off or
 /// [merged](Self::merge). Until then other CPUs, and this one, may still use the old translations.
+///
+/// While it is put off:
+/// - Map nothing near what was unmapped: walk caches may still lead to a table that the edit cut off, and the
+///   new mapping would fault, up to all that one entry of the root translates.
+/// - Let the CPU that made the edit pay, or have a DSB on it first, as kernels do when a thread moves: a clean
+///   is completed by the CPU that issued it alone (DDI 0406C A3.8.3).
 #[must_use = "old translations stay in use until the flush is paid"]
 pub struct Flush<'m, F: Format, M: Machine> {
     machine: &'m M,
