@@ -326,19 +326,18 @@ everywhere! {
     }
 }
 
-/// R29: what two spaces owe for a page and its table each is paid at once, and covers both tables.
+/// R29: what two spaces owe, one for a page, the other for a page and its table, is paid at once and covers both.
 #[test]
 fn merged_flushes_cover_both() {
     let mut fixture = Fixture::<Classic>::new(Setup::new(false, 2, true, 1));
     let system = &mut fixture.system;
     assert!(system.alloc());
     let at = pages(0x0080_0000, 1);
-    for space in &mut system.spaces {
+    for (space, count) in system.spaces.iter_mut().zip([2, 1]) {
+        let (range, attrs) = (pages(0x0080_0000, count), Attrs::user(Access::Read));
         // SAFETY: nothing real is mapped.
-        unsafe {
-            let attrs = Attrs::user(Access::Read);
-            space.pgd.map(at, phys(0x3000_0000), attrs, LeafSizes::PAGES).expect("mapped");
-        }
+        unsafe { space.pgd.map(range, phys(0x3000_0000), attrs, LeafSizes::PAGES) }
+            .expect("mapped");
     }
     (0..2).for_each(|cpu| system.switch(cpu, Some(cpu)));
     let events = fixture.trace(false, |system| {
