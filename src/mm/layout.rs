@@ -182,6 +182,7 @@ impl core::error::Error for LayoutError {}
 pub struct Layout {
     spec: LayoutSpec,
     task_size: u32,
+    user: VirtRange,
 }
 
 const SECTION_PAIR: u32 = 2 << 20;
@@ -223,7 +224,11 @@ impl Layout {
         if matches!(spec.vectors, Vectors::Low) && spec.first_user_address == 0 {
             return Err(LayoutError::LowVectors);
         }
-        Ok(Self { spec, task_size })
+        let user = match Window::new(spec.first_user_address, task_size).range() {
+            Some(range) => range,
+            None => return Err(LayoutError::FirstUserAddress),
+        };
+        Ok(Self { spec, task_size, user })
     }
 
     /// Checks `spec` at compile time:
@@ -268,11 +273,9 @@ impl Layout {
     }
 
     /// What a pgd may map.
+    #[inline]
     pub const fn user(&self) -> VirtRange {
-        match Window::new(self.spec.first_user_address, self.task_size).range() {
-            Some(range) => range,
-            None => VirtRange::ALL,
-        }
+        self.user
     }
 
     /// The kernel half.

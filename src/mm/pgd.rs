@@ -133,6 +133,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     ///
     /// # Safety
     /// As for [`Editor::map`].
+    #[inline]
     pub unsafe fn map(
         &mut self,
         range: VirtRange,
@@ -234,14 +235,16 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     }
 
     /// Refuses what is not user space's.
+    #[inline]
     pub(super) fn check(&self, range: VirtRange) -> Result<(), EditError> {
-        let user = self.layout().user();
-        if user.encloses(range) {
-            return Ok(());
-        }
-        let at =
-            if user.contains(range.start()) { self.layout().task_size() } else { range.start() };
-        Err(EditError::OutOfBounds { at })
+        if self.layout().user().encloses(range) { Ok(()) } else { Err(self.out_of_bounds(range)) }
+    }
+
+    #[cold]
+    fn out_of_bounds(&self, range: VirtRange) -> EditError {
+        let outside = !self.layout().user().contains(range.start());
+        let at = if outside { range.start() } else { self.layout().task_size() };
+        EditError::OutOfBounds { at }
     }
 
     /// User mappings belong to one address space.
