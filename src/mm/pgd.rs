@@ -69,7 +69,7 @@ impl<F: Format> Policy for PgdPolicy<'_, F> {
 
 impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     /// Frees the address space: every table it owns, whatever is left in it, and no other. All goes to the
-    /// allocator; [`Swapper::pgd_free`] keeps what the next pgd_alloc can use, and is much faster.
+    /// allocator; [`Swapper::pgd_free`](super::Swapper::pgd_free) keeps what the next pgd_alloc can use, and is much faster.
     ///
     /// What user space had mapped is forgotten by every TLB before the first table is freed
     /// (DDI 0406C B3.10.1).

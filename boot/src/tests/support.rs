@@ -116,7 +116,7 @@ pub fn write(phys: PhysAddr, words: &[u32]) {
     machine().dsb_ish();
 }
 
-/// As [`write`], and instruction fetches find them too, at whatever address they are mapped.
+/// As [`write()`], and instruction fetches find them too, at whatever address they are mapped.
 pub fn write_code(phys: PhysAddr, words: &[u32]) {
     write(phys, words);
     // SAFETY: instruction caches hold copies only.
