@@ -124,8 +124,10 @@ fn label(range: VirtRange) -> &'static str {
         "stack"
     } else if image::heap().encloses(range) {
         "table heap"
+    } else if image::early_tables().encloses(range) {
+        "early tables"
     } else {
-        ""
+        "RAM"
     }
 }
 

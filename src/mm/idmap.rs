@@ -131,26 +131,12 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
                         continue;
                     }
                     need[depth + 1] += 1;
-                    self.check_copies(depth + 1, &model.below(at), span)?;
+                    model.below(at).each(depth + 1, at, |_, _| ())?;
                     None
                 }
             };
             let below = model.below(at);
             self.plan_identity(depth + 1, child.as_ref(), &below, part, attrs, need)?;
-        }
-        Ok(())
-    }
-
-    /// Whether all that `model` maps in `span` can be written at `depth`.
-    fn check_copies(
-        &self,
-        depth: usize,
-        model: &Model<'m, F, M>,
-        span: VirtRange,
-    ) -> Result<(), EditError> {
-        let level = &F::LEVELS[depth];
-        for index in 0..level.entries() {
-            model.entry(depth, level.entry_span(span.start(), index).start())?;
         }
         Ok(())
     }
@@ -190,7 +176,10 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
                     }
                 } else if let Some(table) = reserve.take(depth + 1) {
                     let child = Node::new(machine, table, depth + 1);
-                    copy_model(&child, &below, span);
+                    // The plan encoded all of it.
+                    let copied =
+                        below.each(depth + 1, span.start(), |index, raw| child.store(index, raw));
+                    planned(copied.ok());
                     self.build_identity(&child, &below, part, attrs, reserve);
                     let (from, bytes) = child.bytes(0..child.level().entries());
                     machine.clean(from, bytes);
@@ -351,19 +340,4 @@ fn holds_identity<F: Format, M: Machine>(node: &Node<'_, F, M>, span: VirtRange)
         }
         _ => false,
     })
-}
-
-/// Fills a new table with what swapper says about its addresses.
-unsafe fn copy_model<F: Format, M: Machine>(
-    child: &Node<'_, F, M>,
-    model: &Model<'_, F, M>,
-    span: VirtRange,
-) {
-    for index in 0..child.level().entries() {
-        let va = child.span(span.start(), index).start();
-        if let Ok(raw) = model.entry(child.depth(), va) {
-            // SAFETY: the caller's table is new and not linked.
-            unsafe { child.store(index, raw) };
-        }
-    }
 }

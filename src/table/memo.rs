@@ -9,7 +9,7 @@ use crate::format::Format;
 
 /// The attribute bits of one kind of leaf, and what an edit makes of them.
 #[derive(Clone, Copy)]
-pub(super) struct Memo<F: Format> {
+pub(crate) struct Memo<F: Format> {
     /// The bits that hold the frame.
     frame: F::Raw,
     /// The others.
@@ -21,20 +21,20 @@ pub(super) struct Memo<F: Format> {
 impl<F: Format> Memo<F> {
     /// Leaves at `depth` that have all but the frame in common with `raw`, and become `new`.
     #[inline]
-    pub(super) fn new(depth: usize, run: bool, raw: F::Raw, new: F::Raw) -> Self {
+    pub(crate) fn new(depth: usize, run: bool, raw: F::Raw, new: F::Raw) -> Self {
         let frame = F::frame_mask(depth, run);
         Self { frame, bits: raw & !frame, new_bits: new & !frame }
     }
 
     /// Whether `raw` is such a leaf.
     #[inline]
-    pub(super) fn knows(&self, raw: F::Raw) -> bool {
+    pub(crate) fn knows(&self, raw: F::Raw) -> bool {
         raw & !self.frame == self.bits
     }
 
     /// Whether all entries of `node` in `range` are such leaves.
     #[inline]
-    pub(super) fn knows_all<M: TableMemory>(
+    pub(crate) fn knows_all<M: TableMemory>(
         &self,
         node: &Node<'_, F, M>,
         range: Range<usize>,
@@ -44,13 +44,13 @@ impl<F: Format> Memo<F> {
 
     /// The bits that change in such a leaf.
     #[inline]
-    pub(super) fn flip(&self) -> F::Raw {
+    pub(crate) fn flip(&self) -> F::Raw {
         self.bits ^ self.new_bits
     }
 
     /// What `raw`, which is such a leaf, becomes.
     #[inline]
-    pub(super) fn apply(&self, raw: F::Raw) -> F::Raw {
+    pub(crate) fn apply(&self, raw: F::Raw) -> F::Raw {
         raw & self.frame | self.new_bits
     }
 }

@@ -7,7 +7,7 @@ pub mod flush;
 pub mod heap;
 pub mod inspect;
 pub mod mem;
-mod memo;
+pub(crate) mod memo;
 pub mod node;
 pub(crate) mod reserve;
 pub mod walk;

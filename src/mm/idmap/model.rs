@@ -1,8 +1,9 @@
 //! What swapper maps where an identity mapping takes the place of its entries.
 
 use crate::addr::{PhysAddr, VirtAddr};
-use crate::format::{EncodeError, Entry, Format, Leaf, RUN, Runs};
+use crate::format::{Descriptor, EncodeError, Entry, Format, Leaf, RUN, Runs};
 use crate::table::mem::Machine;
+use crate::table::memo::Memo;
 use crate::table::node::Node;
 
 /// What swapper says about the entries of one of the pgd's tables.
@@ -31,6 +32,51 @@ impl<'m, F: Format, M: Machine> Model<'m, F, M> {
         let frame = PhysAddr::truncate(leaf.frame.as_u64() + u64::from(va.0 - start.0));
         // Privileged execution is swapper's own.
         F::encode(depth, Entry::Leaf(Leaf { frame, run: false, pxn: false, ..leaf }))
+    }
+
+    /// Calls `f` with the index and the [entry](Self::entry) of each entry of the table at `depth` that
+    /// translates `va`.
+    pub(super) fn each(
+        &self,
+        depth: usize,
+        va: VirtAddr,
+        mut f: impl FnMut(usize, F::Raw),
+    ) -> Result<(), EncodeError> {
+        let level = &F::LEVELS[depth];
+        let at = |index| level.entry_span(va, index).start();
+        let zero = F::Raw::default();
+        match self {
+            Self::Nothing => (0..level.entries()).for_each(|index| f(index, zero)),
+            Self::Leaf { .. } => {
+                let mut raw = self.entry(depth, at(0))?;
+                self.entry(depth, at(level.entries() - 1))?;
+                for index in 0..level.entries() {
+                    f(index, raw);
+                    raw = raw.step(F::Raw::from_u64(1 << level.shift));
+                }
+            }
+            Self::Table(node) => {
+                // Leaves of stepping runs differ in their frames alone, and so do they standing alone.
+                let stepping = level.runs == Some(Runs::Stepping);
+                let mut memo = Memo::<F>::default();
+                for index in 0..level.entries() {
+                    let raw = node.load(index);
+                    let alone = if raw == zero {
+                        zero
+                    } else if memo.knows(raw) {
+                        memo.apply(raw)
+                    } else {
+                        let alone = self.entry(depth, at(index))?;
+                        if stepping && matches!(F::decode(depth, raw), Entry::Leaf(_)) {
+                            memo = Memo::new(depth, false, raw, alone);
+                        }
+                        alone
+                    };
+                    f(index, alone);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// What swapper says about the table below the entry for `va`.
