@@ -96,7 +96,8 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
             if !chained || pgd.hides_kernel || !is_intact(&pgd) {
                 return pgd.pgd_free();
             }
-            if pgd.touched != Regions::default() {
+            // One that has an identifier may have run.
+            if pgd.touched != Regions::default() || pgd.asid.is_some() {
                 reclaim(&mut pgd);
             }
             self.spares.put(&pgd.root);
@@ -117,11 +118,14 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
     }
 }
 
-/// Empties the user half where anything was ever mapped.
+/// Empties the user half where anything was ever mapped, and makes every TLB forget the address space.
 #[cold]
 unsafe fn reclaim<F: Format, M: Machine>(pgd: &mut Pgd<'_, F, M>) {
     let user = VirtRange::inclusive(VirtAddr(0), VirtAddr(pgd.layout().task_size().0 - 1));
     let mut flush = pgd.flush();
+    // Walk caches know the private tables by its identifier also where nothing was ever mapped; the next owner
+    // has another one, and would not make them forget.
+    flush.add_wide(VirtRange::ALL);
     for region in core::mem::take(&mut pgd.touched).ranges() {
         if let Some(part) = user.ok().and_then(|user| region.intersection(user)) {
             // SAFETY: the caller vouches that nobody walks or uses the tree.
