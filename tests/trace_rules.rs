@@ -8,7 +8,7 @@
 mod machine;
 
 use armv7a_mm::addr::{PhysAddr, VirtAddr, VirtRange};
-use armv7a_mm::attr::{Access, Attrs, MemoryType};
+use armv7a_mm::attr::{Access, Asid, Attrs, MemoryType};
 use armv7a_mm::format::control::Registers;
 use armv7a_mm::format::{Classic, Lpae};
 use armv7a_mm::mm::{Layout, LayoutSpec, Verdict};
@@ -54,7 +54,7 @@ impl<F: Registers> Fixture<F> {
         // SAFETY: likewise.
         unsafe {
             let pgd = &mut system.spaces[0].pgd;
-            pgd.set_asid(Some(armv7a_mm::attr::Asid(1)));
+            pgd.set_asid(Some(Asid(1)));
             pgd.map(pages(USER, 2), phys(0x2000_0000), attrs, LeafSizes::PAGES).expect("mapped");
         }
         (0..setup.cpus).for_each(|cpu| system.switch(cpu, Some(0)));
@@ -349,6 +349,42 @@ fn merged_flushes_cover_both() {
     });
     assert_eq!(tlbis(&events), [Forget::All]);
     assert!(letters(&events).ends_with("wtdif"));
+    fixture.system.scrap();
+}
+
+/// R29: an address space that ran and mapped nothing is forgotten all the same, before another one, with another
+/// identifier, gets its root and its private table.
+#[test]
+fn a_spare_root_is_forgotten() {
+    let mut fixture = Fixture::<Lpae>::new(Setup::new(true, 2, true, 1));
+    let system = &mut fixture.system;
+    let swapper = system.swapper.root().as_u64();
+    let mut pgd = system.swapper.pgd_alloc().expect("memory");
+    // SAFETY: no CPU has run it.
+    unsafe { pgd.set_asid(Some(Asid(8))) };
+    let root = pgd.root().as_u64();
+    system.sim.adopt(root, Some(8), false);
+    system.sim.switch(0, root, 8, swapper);
+    // The window for modules and pkmap is reached by the private table.
+    system.sim.with(|state| state.speculate(0, 0xBF00_0000));
+    system.sim.switch(0, swapper, 0, swapper);
+    fixture.system.sim.set_offline(root, true);
+    let events = fixture.trace(false, |system| {
+        // SAFETY: no CPU runs it.
+        unsafe { system.swapper.pgd_free(pgd) };
+    });
+    assert_eq!(tlbis(&events), [Forget::Space(8)]);
+    // The next owner has another identifier, and frees it all.
+    let mut pgd = fixture.system.swapper.pgd_alloc().expect("memory");
+    assert_eq!(pgd.root().as_u64(), root);
+    // SAFETY: likewise.
+    unsafe { pgd.set_asid(Some(Asid(9))) };
+    fixture.system.sim.revive(root, Some(9));
+    fixture.trace(false, |system| {
+        system.sim.retire(root);
+        // SAFETY: no CPU runs it.
+        unsafe { pgd.pgd_free() };
+    });
     fixture.system.scrap();
 }
 

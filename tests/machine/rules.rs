@@ -179,7 +179,9 @@ impl State {
             (Word::Table(was, _), Word::Table(now, _)) if was == now => {}
             (was, now) => {
                 if let Word::Table(next, _) = was {
-                    let stage = remembered.then_some(Stage::Stored);
+                    // Where no walk starts, nobody needs to see the store.
+                    let stage = if live { Stage::Stored } else { Stage::Visible };
+                    let stage = remembered.then_some(stage);
                     self.unlink(next, place, (va, last), word, stage);
                 }
                 if let Word::Table(next, _) = now {
@@ -391,8 +393,24 @@ impl State {
         self.rules.debts.retain(|debt| debt.stage != Stage::Complete || debt.by != cpu);
     }
 
+    /// The root of an offline tree goes back, and the tree with it: nobody may remember anything of it.
+    fn rule_free_root(&mut self, table: usize) {
+        let it = self.tables.get(table);
+        let (root, words) = (it.pa, it.words.clone());
+        let Some(tree) = self.tables.tree(root).filter(|tree| self.tables.trees[*tree].offline)
+        else {
+            return;
+        };
+        if self.tables.trees[tree].walked != 0 {
+            self.report(Violation::FreedBeforeFlush { table: root, stage: "remembered" });
+        }
+        self.unlink(root, Place { tree, va: 0 }, (0, u32::MAX), words.start, None);
+        self.tables.trees[tree].root = u64::MAX;
+    }
+
     /// A table's memory goes back.
     pub fn rule_free(&mut self, table: usize) {
+        self.rule_free_root(table);
         let it = self.tables.get(table);
         let (pa, words, linked) = (it.pa, it.words.clone(), it.place.is_some());
         if linked {

@@ -123,6 +123,16 @@ impl Sim {
         state.link(root, Place { tree: index, va: 0 }, 0);
     }
 
+    /// Whether the tree at `root`, which was kept, is there; from here on it may be walked again, as `asid`.
+    pub fn revive(&self, root: u64, asid: Option<u8>) -> bool {
+        self.with(|state| {
+            let Some(tree) = state.tables.tree(root) else { return false };
+            let tree = &mut state.tables.trees[tree];
+            (tree.offline, tree.asid) = (false, asid);
+            true
+        })
+    }
+
     /// Whether the tree at `root` is edited while no CPU walks it, and entered with an empty TLB.
     pub fn set_offline(&self, root: u64, offline: bool) {
         self.with(|state| {

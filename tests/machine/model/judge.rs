@@ -45,7 +45,8 @@ impl<F: Registers> System<F> {
         }
     }
 
-    fn check_on(&mut self, cpu: usize, va: u32) {
+    /// Checks `va` on one CPU.
+    pub fn check_on(&mut self, cpu: usize, va: u32) {
         let watch = self.watch.borrow();
         if watch.is_overshadowed(cpu, va)
             && watch.identity.is_none_or(|(_, (from, to), _)| {

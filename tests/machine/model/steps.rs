@@ -103,8 +103,8 @@ impl<F: Registers> System<F> {
         let allocated = self.sim.state().tables.allocated().count();
         let was_owed = self.owed.is_some();
         let failed = match self.rng.below(20) {
-            0 => !self.alloc_or_free(),
-            1..=5 => self.kernel(),
+            0 | 1 => !self.alloc_or_free(),
+            2..=5 => self.kernel(),
             6..=14 => self.user(),
             15..=17 => self.reschedule(),
             18 => self.identity(),
@@ -129,12 +129,29 @@ impl<F: Registers> System<F> {
     /// Whether it went as far as it should.
     fn alloc_or_free(&mut self) -> bool {
         if !self.spaces.is_empty() && (self.spaces.len() >= SPACES || self.rng.one_in(3)) {
-            let index = self.rng.index(self.spaces.len());
+            // Often one that has just begun: it ran, and mapped nothing.
+            let newest = self.spaces.len() - 1;
+            let index = if self.rng.one_in(2) { newest } else { self.rng.index(newest + 1) };
             self.free(index);
             return true;
         }
+        if self.rng.one_in(8) {
+            self.shrink();
+            return true;
+        }
         // Kernels map themselves first.
-        !self.watch.borrow().kernel.is_empty() && self.alloc()
+        if self.watch.borrow().kernel.is_empty() || !self.alloc() {
+            return false;
+        }
+        if self.rng.one_in(2) {
+            let cpu = self.rng.index(self.sim.setup().cpus);
+            self.switch(cpu, Some(self.spaces.len() - 1));
+            let task_size = self.layout.task_size().0;
+            for va in [task_size, task_size - 0x1000, 0xFFFF_0000] {
+                self.check_on(cpu, va);
+            }
+        }
+        true
     }
 
     fn reschedule(&mut self) -> bool {

@@ -240,7 +240,10 @@ impl<F: Registers> System<F> {
         let told = !self.rng.one_in(5);
         // SAFETY: no CPU has run it.
         unsafe { pgd.set_asid(told.then_some(Asid(asid))) };
-        self.sim.adopt(pgd.root().as_u64(), told.then_some(asid), false);
+        let root = pgd.root().as_u64();
+        if !self.sim.revive(root, told.then_some(asid)) {
+            self.sim.adopt(root, told.then_some(asid), false);
+        }
         let id = self.next;
         self.next += 1;
         self.watch.borrow_mut().spaces.insert(id, Map::new());
@@ -274,7 +277,7 @@ impl<F: Registers> System<F> {
         self.transit = root.as_u64();
     }
 
-    /// pgd_free, after every CPU has left the space.
+    /// pgd_free, of either kind, after every CPU has left the space.
     pub fn free(&mut self, index: usize) {
         let Space { id, pgd, asid: _ } = self.spaces.swap_remove(index);
         for cpu in 0..self.sim.setup().cpus {
@@ -287,11 +290,28 @@ impl<F: Registers> System<F> {
         }
         self.any_cpu();
         self.sim.begin(format!("pgd_free of {id}"), false);
-        self.sim.retire(pgd.root().as_u64());
+        let root = pgd.root().as_u64();
         // SAFETY: no CPU walks it.
-        unsafe { pgd.pgd_free() };
+        unsafe {
+            if self.rng.one_in(2) {
+                self.sim.set_offline(root, true);
+                self.swapper.pgd_free(pgd);
+            } else {
+                self.sim.retire(root);
+                pgd.pgd_free();
+            }
+        }
         self.sim.end(self.owed.is_none());
         self.watch.borrow_mut().spaces.remove(&id);
+    }
+
+    /// Gives back what freed spaces left.
+    pub fn shrink(&mut self) {
+        self.any_cpu();
+        self.sim.begin("shrink", false);
+        self.swapper.shrink();
+        self.sim.end(self.owed.is_none());
+        assert_eq!(self.swapper.spare_pgds(), 0);
     }
 
     /// `cpu` runs a space, or none.
