@@ -17,7 +17,7 @@ use machine::model::system::System;
 /// Steps after which a new machine is taken.
 const SEQUENCE: u64 = 120;
 /// Steps for each kind of machine, if nobody asks for more.
-const OPERATIONS: u64 = 600;
+const OPERATIONS: u64 = 1800;
 
 fn number(name: &str, default: u64) -> u64 {
     match env::var(name) {

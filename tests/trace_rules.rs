@@ -7,98 +7,17 @@
 
 mod machine;
 
-use armv7a_mm::addr::{PhysAddr, VirtAddr, VirtRange};
+use armv7a_mm::addr::VirtAddr;
 use armv7a_mm::attr::{Access, Asid, Attrs, MemoryType};
 use armv7a_mm::format::control::Registers;
 use armv7a_mm::format::{Classic, Lpae};
-use armv7a_mm::mm::{Layout, LayoutSpec, Verdict};
+use armv7a_mm::mm::Verdict;
 use armv7a_mm::table::edit::LeafSizes;
 use machine::Setup;
-use machine::model::system::System;
+use machine::model::fixture::{Fixture, KERNEL, USER, letters, pages, phys, stores, tlbis};
 use machine::state::Event;
 use machine::tlb::Forget;
 use machine::violation::Found;
-
-/// Where user space maps something.
-const USER: u32 = 0x0040_0000;
-/// Where the kernel does.
-const KERNEL: u32 = 0xF080_0000;
-
-fn pages(at: u32, count: u32) -> VirtRange {
-    VirtRange::new(VirtAddr(at), u64::from(count) << 12).expect("a range")
-}
-
-fn phys(at: u32) -> PhysAddr {
-    PhysAddr::from_u32(at)
-}
-
-/// A kernel with one address space, which every CPU runs, and two pages in each half.
-struct Fixture<F: Registers> {
-    system: System<F>,
-}
-
-impl<F: Registers> Fixture<F> {
-    fn new(setup: Setup) -> Self {
-        let layout = Layout::new(LayoutSpec::linux(0xC000_0000)).expect("a layout");
-        let mut system = System::<F>::new(setup, layout, true);
-        let kernel = Attrs::kernel(Access::ReadWrite);
-        // SAFETY: nothing real is mapped.
-        unsafe {
-            system.swapper.map(pages(KERNEL, 2), phys(0x1000_0000), kernel, LeafSizes::PAGES)
-        }
-        .expect("mapped");
-        while system.spaces.is_empty() {
-            system.alloc();
-        }
-        let attrs = Attrs::user(Access::ReadWrite);
-        // SAFETY: likewise.
-        unsafe {
-            let pgd = &mut system.spaces[0].pgd;
-            pgd.set_asid(Some(Asid(1)));
-            pgd.map(pages(USER, 2), phys(0x2000_0000), attrs, LeafSizes::PAGES).expect("mapped");
-        }
-        (0..setup.cpus).for_each(|cpu| system.switch(cpu, Some(0)));
-        system.sim.assert_clean("the fixture");
-        Self { system }
-    }
-
-    /// Runs an operation and returns its trace.
-    fn trace(&mut self, inserts_only: bool, act: impl FnOnce(&mut System<F>)) -> Vec<Event> {
-        let sim = self.system.sim;
-        sim.begin("operation", inserts_only);
-        act(&mut self.system);
-        sim.end(true);
-        let state = sim.state();
-        let start = state.trace.iter().rposition(|event| matches!(event, Event::Begin(_)));
-        let events = state.trace.range(start.expect("it began") + 1..).cloned().collect();
-        drop(state);
-        sim.assert_clean("the operation");
-        events
-    }
-}
-
-/// The trace in letters.
-fn letters(events: &[Event]) -> String {
-    let mut all: Vec<char> = events
-        .iter()
-        .filter_map(|event| {
-            Some(match event {
-                Event::Allocate(_) => 'a',
-                Event::Store { .. } => 's',
-                Event::Clean { .. } => 'c',
-                Event::DsbIshst => 'w',
-                Event::DsbIsh => 'd',
-                Event::Isb => 'i',
-                Event::Tlbi(_) => 't',
-                Event::Bpiall => 'b',
-                Event::Free(_) => 'f',
-                Event::Begin(_) | Event::Regs { .. } => return None,
-            })
-        })
-        .collect();
-    all.dedup();
-    all.into_iter().collect()
-}
 
 /// Runs a body for each format, coherent and not, on one CPU and on four.
 macro_rules! everywhere {
@@ -125,18 +44,6 @@ macro_rules! everywhere {
             }
         }
     )*};
-}
-
-fn tlbis(events: &[Event]) -> Vec<Forget> {
-    let found = events.iter().filter_map(|event| match event {
-        Event::Tlbi(what) => Some(*what),
-        _ => None,
-    });
-    found.collect()
-}
-
-fn stores(events: &[Event]) -> usize {
-    events.iter().filter(|event| matches!(event, Event::Store { .. })).count()
 }
 
 everywhere! {

@@ -20,9 +20,11 @@
 pub mod bench;
 pub mod fault;
 pub mod leaf;
+pub mod links;
 pub mod long;
 pub mod memory;
 pub mod model;
+pub mod port;
 pub mod regs;
 pub mod rng;
 pub mod rules;

@@ -1,0 +1,261 @@
+//! The machine as the library sees it: table memory, barriers and maintenance.
+
+use armv7a_mm::addr::{PhysAddr, VirtAddr};
+use armv7a_mm::attr::Asid;
+use armv7a_mm::format::{Descriptor, Level};
+use armv7a_mm::table::mem::{Maintenance, OutOfMemory, TableMemory};
+
+use super::leaf::last;
+use super::sim::Sim;
+use super::state::{Event, State};
+use super::tlb::Forget;
+use super::violation::{Holder, Violation};
+
+// SAFETY: pieces are disjoint and aligned, and `virt` reaches all of the memory for as long as the machine
+// lives. Tables of the classic format lie below 4 GiB.
+unsafe impl TableMemory for Sim {
+    fn allocate(&self, level: &'static Level) -> Result<PhysAddr, OutOfMemory> {
+        self.with(|state| {
+            if let Some(left) = &mut state.refuse_after {
+                if *left == 0 {
+                    state.refused = true;
+                    return Err(OutOfMemory);
+                }
+                *left -= 1;
+            }
+            let (depth, entries) = state.tables.kind(level.name).expect("a kind of table");
+            let bytes = entries * state.memory.word_bytes();
+            assert_eq!(bytes, level.table_bytes(), "the size of a {}", level.name);
+            let Some(table) = state.tables.take(depth, entries, &mut state.rng) else {
+                state.refused = true;
+                return Err(OutOfMemory);
+            };
+            let it = state.tables.get(table);
+            let (pa, words) = (it.pa, it.words.clone());
+            state.memory.poison(words, garbage(state.setup.long, depth));
+            state.note(Event::Allocate(pa));
+            Ok(PhysAddr::new(pa).expect("40 bits"))
+        })
+    }
+
+    unsafe fn free(&self, table: PhysAddr, level: &'static Level) {
+        self.with(|state| {
+            let at = table.as_u64();
+            state.note(Event::Free(at));
+            let kind = state.tables.kind(level.name).expect("a kind of table");
+            let found = state.tables.at(at).filter(|table| {
+                let it = state.tables.get(*table);
+                it.allocated && (it.depth, it.words.len()) == kind
+            });
+            let Some(table) = found else { return state.report(Violation::BadFree { at }) };
+            state.rule_free(table);
+            state.find_holders(at);
+            let words = state.tables.get(table).words.clone();
+            state.memory.poison(words, garbage(state.setup.long, kind.0));
+            state.tables.give(table);
+        });
+        self.tick();
+    }
+
+    fn virt(&self, at: PhysAddr) -> *mut u8 {
+        self.state().memory.virt(at.as_u64())
+    }
+
+    unsafe fn load<D: Descriptor>(&self, at: *const D) -> D {
+        self.with(|state| {
+            let Some(word) = state.memory.word_of(at.cast()) else {
+                panic!("a load outside of table memory, at {at:?}");
+            };
+            let (value, written) = if state.nested {
+                state.memory.load_unlocked(word, state.cpu)
+            } else {
+                (state.memory.newest(word), state.memory.is_written(word))
+            };
+            if !written {
+                state.report(Violation::ReadUninitialised { at: state.memory.phys(word) });
+            }
+            D::from_u64(value)
+        })
+    }
+
+    unsafe fn store<D: Descriptor>(&self, at: *mut D, value: D) {
+        self.with(|state| {
+            let Some(word) = state.memory.word_of(at.cast_const().cast()) else {
+                panic!("a store outside of table memory, at {at:?}");
+            };
+            let (pa, bytes) = (state.memory.phys(word), size_of::<D>());
+            if bytes != state.memory.word_bytes() {
+                state.report(Violation::Torn { at: pa, bytes });
+            }
+            let (old, new) = (state.memory.newest(word), value.as_u64());
+            let table = state.tables.of_word(word);
+            let span = state.tables.span(table, word);
+            if let Some((place, first, shift)) = span {
+                let va = Some(first);
+                state.note(Event::Store { cpu: state.cpu, va, at: pa, old, new });
+                if state.tables.is_live(place) {
+                    // Whoever may look at it does so while the old descriptor stands.
+                    state.glance(first, last(first, shift));
+                }
+            }
+            state.rule_store(word, old, new);
+            state.memory.store(word, new, state.cpu);
+            if let Some((place, first, shift)) = span
+                && state.tables.is_live(place)
+                && state.rng.one_in(4)
+            {
+                state.memory.overtake(word);
+                state.glance(first, last(first, shift));
+            }
+        });
+        self.tick();
+    }
+
+    unsafe fn zero_unlinked<D: Descriptor>(&self, at: *mut D, count: usize) {
+        self.check_unlinked(at, count);
+        for k in 0..count {
+            // SAFETY: the caller answers for it.
+            unsafe { self.store(at.wrapping_add(k), D::default()) };
+        }
+    }
+
+    unsafe fn copy_unlinked<D: Descriptor>(&self, from: *const D, to: *mut D, count: usize) {
+        self.check_unlinked(to, count);
+        for k in 0..count {
+            // SAFETY: the caller answers for it.
+            unsafe { self.store(to.wrapping_add(k), self.load(from.wrapping_add(k))) };
+        }
+    }
+}
+
+impl Sim {
+    fn tlbi(&self, what: Forget) {
+        self.with(|state| {
+            state.note(Event::Tlbi(what));
+            let mask = state.reach();
+            state.rule_tlbi(what, mask);
+            state.invalidate(what, mask);
+            state.rest(what, mask);
+        });
+        self.tick();
+    }
+
+    /// Bulk stores may tear descriptors: no walk may reach them.
+    fn check_unlinked<D>(&self, at: *mut D, count: usize) {
+        self.with(|state| {
+            for k in 0..count {
+                let Some(word) = state.memory.word_of(at.wrapping_add(k).cast()) else { continue };
+                let place = state.tables.get(state.tables.of_word(word)).place;
+                if place.is_some_and(|place| state.tables.is_live(place)) {
+                    let at = state.memory.phys(word);
+                    return state.report(Violation::BulkToLive { at });
+                }
+            }
+        });
+    }
+}
+
+impl Maintenance for Sim {
+    fn clean(&self, from: *const u8, bytes: usize) {
+        self.with(|state| {
+            let Some(lines) = state.memory.lines(from, bytes) else {
+                panic!("cleaning {bytes} bytes outside of table memory, at {from:?}");
+            };
+            if state.setup.coherent {
+                return;
+            }
+            let at = state.memory.phys(lines.start);
+            state.note(Event::Clean { at, bytes });
+            state.rule_clean(lines.clone());
+            state.memory.clean(lines, state.cpu);
+        });
+        self.tick();
+    }
+
+    fn dsb_ishst(&self) {
+        self.with(|state| {
+            state.note(Event::DsbIshst);
+            state.memory.complete(state.cpu);
+            state.rule_dsb(false);
+        });
+        self.tick();
+    }
+
+    fn dsb_ish(&self) {
+        self.with(|state| {
+            state.note(Event::DsbIsh);
+            state.memory.complete(state.cpu);
+            state.rule_dsb(true);
+            state.complete_invalidations();
+            state.come_to_rest();
+        });
+        self.tick();
+    }
+
+    fn isb(&self) {
+        self.with(|state| {
+            state.note(Event::Isb);
+            let cpu = state.cpu;
+            state.cpus[cpu].before = None;
+            state.rule_isb();
+        });
+        self.tick();
+    }
+
+    fn tlbimva(&self, va: VirtAddr, asid: Asid) {
+        self.tlbi(Forget::Page(va.0, asid.0));
+    }
+
+    fn tlbimvaa(&self, va: VirtAddr) {
+        self.tlbi(Forget::PageOfAll(va.0));
+    }
+
+    fn tlbiasid(&self, asid: Asid) {
+        self.tlbi(Forget::Space(asid.0));
+    }
+
+    fn tlbiall(&self) {
+        self.tlbi(Forget::All);
+    }
+
+    fn bpiall(&self) {
+        self.with(|state| {
+            state.note(Event::Bpiall);
+            let mask = state.reach();
+            state.rule_bpiall(mask);
+        });
+        self.tick();
+    }
+}
+
+impl State {
+    /// Looks for whoever still knows the table at `table`, which is being freed.
+    fn find_holders(&mut self, table: u64) {
+        for cpu in 0..self.cpus.len() {
+            let it = &self.cpus[cpu];
+            let by = if it.walks(table) {
+                Holder::Ttbr
+            } else if it.tlb.partials.iter().any(|partial| partial.table == table) {
+                Holder::WalkCache
+            } else if it.tlb.entries.iter().any(|it| it.source == table && it.asid.is_some()) {
+                Holder::Tlb
+            } else {
+                continue;
+            };
+            self.report(Violation::Dangling { cpu, table, by });
+        }
+    }
+}
+
+/// What memory holds that is no table: mappings that let everybody do everything, so that a stale walk shows.
+const fn garbage(long: bool, depth: usize) -> u64 {
+    match (long, depth) {
+        // A section; a small page.
+        (false, 0) => 0xBAD1_0C0E,
+        (false, _) => 0xBADB_A03E,
+        // A page; blocks, of 2 MiB and 1 GiB.
+        (true, 2) => 0xBA_DBAD_B75F,
+        (true, 1) => 0xBA_DBA0_075D,
+        (true, _) => 0xBA_C000_075D,
+    }
+}
