@@ -3,10 +3,12 @@
 use core::arch::asm;
 
 use armv7a_mm::addr::{VirtAddr, VirtRange};
+use armv7a_mm::armv7::barrier::{SY, dsb};
 use armv7a_mm::armv7::mmu::{self, Query, WalkState};
 use armv7a_mm::armv7::{offline, vectors};
 use armv7a_mm::attr::{Access, Asid, Attrs};
-use armv7a_mm::format::FaultKind;
+use armv7a_mm::format::control::Registers;
+use armv7a_mm::format::{Active, FaultKind};
 use armv7a_mm::table::edit::LeafSizes;
 use armv7a_mm::table::error::EditError;
 
@@ -46,33 +48,29 @@ fn remove(space: &mut Space) -> Result<(), EditError> {
     unsafe { space.identity_mapping_del(routine()) }.map(|flush| flush.pay())
 }
 
-/// Through the routine, back to the tables in use.
-extern "C" fn through() {
-    let routine = image::placement().phys(offline::routine());
-    // SAFETY: the space in use maps the routine to itself, and stays in use.
-    let gone = unsafe { offline::set_root(routine, mmu::root(), Asid(0)) };
-    gone.expect("the image lies below 4 GiB");
-}
-
-/// Goes [`through`] with `before` in r4 to r11; what is in them afterwards.
+/// Runs the routine itself, back to the tables in use, with `before` in r4 to r11; what is in them afterwards.
+/// No Rust function in between keeps them.
 fn with_registers(before: &[u32; 8]) -> [u32; 8] {
     let mut after = [0; 8];
-    let through: extern "C" fn() = through;
-    // SAFETY: what is changed is put back, or given up as any call would.
+    let ttbr0 = Active::ttbr0(mmu::root(), Asid(0));
+    dsb(SY);
+    // SAFETY: the space in use maps the routine to itself, and stays in use: with r0 = 0 the routine loads
+    // TTBR0 from r2 and r3. Interrupts are masked. What is changed here is put back, or given up.
     unsafe {
         asm!(
             "push {{r4-r11}}",
             "push {{r0, r1}}",
             "ldm r0, {{r4-r11}}",
-            "blx r2",
+            "mov r0, #0",
+            "blx r12",
             "pop {{r0, r1}}",
             "stm r1, {{r4-r11}}",
             "pop {{r4-r11}}",
             inout("r0") before.as_ptr() => _,
             inout("r1") after.as_mut_ptr() => _,
-            inout("r2") through => _,
-            out("r3") _,
-            out("r12") _,
+            inout("r2") ttbr0 as u32 => _,
+            inout("r3") (ttbr0 >> 32) as u32 => _,
+            inout("r12") image::placement().phys(offline::routine()).as_u64() as u32 => _,
             out("lr") _,
         );
     }
@@ -118,14 +116,13 @@ fn between() {
     let here = space();
     let there = space();
     here.enter();
-    // SAFETY: both map the routine to itself, and the kernel alike.
-    let gone = unsafe {
-        offline::set_root(image::placement().phys(offline::routine()), there.root(), Asid(0))
-    };
-    check_eq!(gone, Ok(()));
-    check_eq!(mmu::root(), there.root());
-    through();
-    check_eq!(mmu::root(), there.root());
+    for space in [&there, &here] {
+        let routine = image::placement().phys(offline::routine());
+        // SAFETY: both map the routine to itself, and the kernel alike.
+        let gone = unsafe { offline::set_root(routine, space.root(), Asid(0)) };
+        check_eq!(gone, Ok(()));
+        check_eq!(mmu::root(), space.root());
+    }
 }
 
 fn sizes() {
