@@ -1,4 +1,16 @@
-//! The walk: generic in the format; no bit, no instruction, no policy.
+//! The walk: trees of tables, read and edited; generic in the format; no bit, no instruction, no policy.
+//!
+//! ```text
+//!   edit     map, unmap, clear, protect, modify: plan, reserve, commit     walk     translate, visit, trace
+//!     │
+//!   flush    what an edit owes before its effects may be relied on         inspect  a foreign machine's tables,
+//!     │                                                                             by its registers alone
+//!   reserve  tables taken ahead, so that a commit cannot fail
+//!     │
+//!   node     one table, reached: the only loads and stores
+//!     │
+//!   mem      the traits that a machine implements                          heap     table memory to start with
+//! ```
 
 pub(crate) mod bulk;
 pub mod edit;
