@@ -28,6 +28,7 @@ both_formats!(
     privileged_execution_is_closed,
     the_kernel_half_is_global,
     visits_stop_when_told,
+    readers_agree,
 );
 
 const DATA: Attrs = Attrs::kernel(Access::ReadWrite);
@@ -295,4 +296,36 @@ fn visits_stop_when_told<F: Format>() {
     assert!(all.is_continue());
     let pages = Model::read(&host, pgd.root(), VirtRange::ALL).0.len() as u64;
     assert_eq!(count, pages * u64::from(PAGE_SIZE));
+}
+
+/// Every reader of a tree, in every kind of leaf, in and across runs.
+fn readers_agree<F: Format>() {
+    let (host, layout) = (Host::<F>::new(), linux());
+    let mut swapper = empty_swapper(&host, &layout);
+    let (long, to) = (range(LONG.0, LONG.1), 0x70FF_E000);
+    swapper.map_at(long, to, DATA, LeafSizes::LARGEST).unwrap();
+    let root = swapper.view().root();
+    let behind = |va: VirtAddr| phys(to + u64::from(va.0 - LONG.0));
+    for va in (LONG.0..LONG.1).step_by(0x7FFC).map(VirtAddr) {
+        let found = swapper.translate(va).unwrap();
+        let last = walk::trace(&root, va).last().unwrap();
+        assert_eq!((found.phys, found.depth), (behind(va), depth_of::<F>(last.level)));
+        let leaf = found.leaf().unwrap();
+        assert_eq!((last.entry, found.span().contains(va)), (Entry::Leaf(leaf), true));
+        let bytes = u64::from(last.level.span()) * if leaf.run { 16 } else { 1 };
+        assert_eq!(found.span().bytes(), bytes);
+    }
+    let mut next = LONG.0;
+    let all = walk::visit(&root, VirtRange::ALL, &mut |mapped| {
+        assert_eq!((mapped.range.start().0, mapped.phys), (next, behind(VirtAddr(next))));
+        assert_eq!(mapped.range.bytes(), u64::from(F::LEVELS[mapped.depth].span()));
+        next = mapped.range.last().0 + 1;
+        ControlFlow::<()>::Continue(())
+    });
+    assert_eq!((all, next), (ControlFlow::Continue(()), LONG.1));
+    assert_eq!([LONG.0 - 1, LONG.1].map(|va| swapper.translate(VirtAddr(va)).is_none()), [true; 2]);
+}
+
+fn depth_of<F: Format>(level: &armv7a_mm::format::Level) -> usize {
+    F::LEVELS.iter().position(|known| known == level).unwrap()
 }
