@@ -18,7 +18,7 @@ use In::{Both, Data};
 /// the address is valid, and whether DFSR.Domain is.
 type Row = (&'static str, FaultKind, usize, In, bool, bool);
 
-/// Table B3-23, short descriptors: FS[4], FS[3:0]. Addresses by B3.12.2, the domain by B4.1.52.
+/// Table B3-23, short descriptors: FS[4], FS[3:0]. Addresses by B3.12.2, the domain by B4.1, DFSR.
 const SHORT: [Row; 22] = [
     ("00001", Alignment, 0, Both, true, false),
     ("00100", CacheMaintenance, 0, Data, true, false),
@@ -32,7 +32,7 @@ const SHORT: [Row; 22] = [
     ("00110", AccessFlag, 2, Both, true, true),
     ("01001", Domain, 1, Both, true, true),
     ("01011", Domain, 2, Both, true, true),
-    // B4.1.52: with LPAE, permission faults leave the domain unknown.
+    // B4.1, DFSR: with LPAE, permission faults leave the domain unknown.
     ("01101", Permission, 1, Both, true, false),
     ("01111", Permission, 2, Both, true, false),
     ("00010", Debug, 0, Both, false, false),

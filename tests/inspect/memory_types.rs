@@ -128,7 +128,7 @@ fn block(mair: u64, index: u64, sh: u64) -> (Memory, Shareability) {
     (leaf.memory, leaf.share)
 }
 
-/// B4.1.104: the 256 bytes of MAIR, at each index.
+/// B4.1, MAIR0: the 256 bytes of MAIR, at each index.
 #[test]
 fn mair() {
     for byte in 0..=255u64 {

@@ -159,7 +159,7 @@ fn permissions_with_access_flag() {
     }
 }
 
-/// B3.12.3 and B4.1.43: each domain has two bits in DACR. B3.13.3: the fault's level is the leaf's.
+/// B3.12.3 and B4.1, DACR: each domain has two bits in DACR. B3.13.3: the fault's level is the leaf's.
 #[test]
 fn domains() {
     // A section and a table in domain 5; the memory is read-only for all, and never executable.
