@@ -10,8 +10,9 @@ use crate::harness::Test;
 
 /// The tests.
 pub const TESTS: &[Test] = &[
-    Test { name: "thread::1-window-is-filled-in-by-faults", run: window::filled_in },
+    // First, while swapper has nothing in the window and the private pmd nothing at all.
     Test { name: "thread::1-private-pmd-goes-with-the-pgd", run: window::private },
+    Test { name: "thread::1-window-is-filled-in-by-faults", run: window::filled_in },
     Test { name: "thread::2-window-used-by-a-dying-pgd", run: window::dying },
     Test { name: "thread::2-root-entry-copied-into-a-dying-pgd", run: window::dying_root },
     Test { name: "thread::3-identity-mapping-over-kernel-blocks", run: identity::over_blocks },
