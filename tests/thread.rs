@@ -1,4 +1,4 @@
-//! The six cases that the mail thread argues (issue 2, section 2), each in both formats.
+//! The six cases that the mail thread argues, each in both formats.
 
 mod support;
 
