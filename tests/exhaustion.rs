@@ -177,8 +177,9 @@ fn eager() -> Layout {
 fn seal_with_eager_windows<F: Format>() {
     let (host, layout) = (Host::<F>::new(), eager());
     let mut swapper = empty_swapper(&host, &layout);
-    // A table for each MiB, 4 + 8; a pmd for the window's GiB, two ptes below it, and a pmd for vmalloc.
-    exhaust(&host, tables::<F>(12, 4), || swapper.seal());
+    // A table for each MiB, 4 + 8 and the vectors'; a pmd for the window's GiB, two ptes below it, and a pmd
+    // for vmalloc and the vectors.
+    exhaust(&host, tables::<F>(13, 4), || swapper.seal());
     assert!(swapper.is_sealed());
     host.audit(swapper.root(), &[]);
     let mut pgd = pgd(&host, &mut swapper);

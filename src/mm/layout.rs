@@ -318,12 +318,14 @@ impl Layout {
         depth == 0 || depth == 1 && self.has_private_table::<F>(va)
     }
 
-    /// The windows of the kernel half whose tables every pgd has from birth.
+    /// The windows of the kernel half whose tables every pgd has from birth; high vectors are always one of
+    /// them, for without vectors no fault is handled.
     pub fn eager_windows(&self) -> impl Iterator<Item = VirtRange> {
         let LayoutSpec { modules, pkmap, vmalloc, fixmap, .. } = self.spec;
         [modules, pkmap, vmalloc, fixmap]
             .into_iter()
             .filter(|window| window.eager)
             .filter_map(|window| window.range())
+            .chain((!self.low_vectors()).then(|| self.vectors()))
     }
 }

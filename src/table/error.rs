@@ -22,8 +22,7 @@ pub enum EditError {
         /// The first address in question.
         at: VirtAddr,
     },
-    /// The attributes belong to the other half: user or per-space mappings in the kernel's, global ones
-    /// in user space's.
+    /// The attributes belong to the other half: the kernel's mappings are global, user space's are not.
     WrongHalf,
     /// Something is mapped already.
     Mapped {
