@@ -8,7 +8,7 @@ use super::pgd::Pgd;
 use super::swapper::Swapper;
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
 use crate::format::{Descriptor, Format};
-use crate::table::flush::publish;
+use crate::table::flush::{forget_space, publish};
 use crate::table::mem::{Machine, TableMemory};
 use crate::table::node::Node;
 
@@ -96,9 +96,12 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
             if !chained || pgd.hides_kernel || !is_intact(&pgd) {
                 return pgd.pgd_free();
             }
-            // One that has an identifier may have run.
-            if pgd.touched != Regions::default() || pgd.asid.is_some() {
+            if pgd.touched != Regions::default() {
                 reclaim(&mut pgd);
+            } else if let Some(asid) = pgd.asid {
+                // It may have run. Walk caches know the private tables by its identifier; the next owner has
+                // another one, and would not make them forget.
+                forget_space(self.machine(), asid);
             }
             self.spares.put(&pgd.root);
         }
@@ -118,13 +121,11 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
     }
 }
 
-/// Empties the user half where anything was ever mapped, and makes every TLB forget the address space.
+/// Empties the user half where anything was ever mapped, and makes every TLB forget all of the address space.
 #[cold]
 unsafe fn reclaim<F: Format, M: Machine>(pgd: &mut Pgd<'_, F, M>) {
     let user = VirtRange::inclusive(VirtAddr(0), VirtAddr(pgd.layout().task_size().0 - 1));
     let mut flush = pgd.flush();
-    // Walk caches know the private tables by its identifier also where nothing was ever mapped; the next owner
-    // has another one, and would not make them forget.
     flush.add_wide(VirtRange::ALL);
     for region in core::mem::take(&mut pgd.touched).ranges() {
         if let Some(part) = user.ok().and_then(|user| region.intersection(user)) {

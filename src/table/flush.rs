@@ -31,6 +31,15 @@ pub(crate) fn publish<M: Machine>(machine: &M) {
     machine.isb();
 }
 
+/// Makes every CPU forget an address space that mapped nothing: what walk caches know of its tables by `asid`.
+#[inline]
+pub(crate) fn forget_space<M: Machine>(machine: &M, asid: Asid) {
+    machine.dsb_ishst();
+    machine.tlbiasid(asid);
+    machine.dsb_ish();
+    machine.isb();
+}
+
 /// What an edit owes before its effects may be relied on, and the tables it took out of the tree.
 ///
 /// It is paid by [`pay`](Self::pay), or when dropped: it cannot be forgotten, only put off or
