@@ -27,6 +27,7 @@ both_formats!(
     first_conflict_is_named,
     privileged_execution_is_closed,
     the_kernel_half_is_global,
+    swapper_clears_and_modifies,
     visits_stop_when_told,
     readers_agree,
 );
@@ -296,6 +297,34 @@ fn visits_stop_when_told<F: Format>() {
     assert!(all.is_continue());
     let pages = Model::read(&host, pgd.root(), VirtRange::ALL).0.len() as u64;
     assert_eq!(count, pages * u64::from(PAGE_SIZE));
+}
+
+/// Swapper takes what a pgd takes: holes skipped, attributes changed, leaves visited; the scope stays.
+fn swapper_clears_and_modifies<F: Format>() {
+    let (host, layout) = (Host::<F>::new(), linux());
+    let mut swapper = empty_swapper(&host, &layout);
+    let (part, hole) = (range(0xD000_0000, 0xD001_0000), range(0xD001_0000, 0xD002_0000));
+    swapper.map_at(part, 0x7000_0000, DATA, LeafSizes::PAGES).unwrap();
+    let buffer = |attrs: Attrs| attrs.with_memory(MemoryType::NonCacheable).with_global(false);
+    // SAFETY: nobody walks these tables.
+    unsafe {
+        assert_eq!(
+            swapper.modify(hole, buffer).err(),
+            Some(EditError::NotMapped { at: hole.start() })
+        );
+        swapper.modify(part, buffer).unwrap().pay();
+    }
+    let mut seen = 0;
+    let all = swapper.visit(VirtRange::ALL, |mapped| {
+        assert_eq!(mapped.leaf.attrs, DATA.with_memory(MemoryType::NonCacheable));
+        seen += mapped.range.bytes();
+        ControlFlow::<()>::Continue(())
+    });
+    assert_eq!((all, seen), (ControlFlow::Continue(()), part.bytes()));
+    // SAFETY: as above.
+    unsafe { swapper.clear(part.hull(hole)) }.unwrap().pay();
+    assert!(swapper.visit(VirtRange::ALL, |_| ControlFlow::Break(())).is_continue());
+    host.audit(swapper.root(), &[]);
 }
 
 /// Every reader of a tree, in every kind of leaf, in and across runs.

@@ -8,6 +8,8 @@
 //! once, from absent to a table, and that table is never freed. So a copy in any pgd is either absent, and
 //! a [fault](super::fault) fills it in, or right. Nothing is broadcast and nothing counted.
 
+use core::ops::ControlFlow;
+
 use super::layout::Layout;
 use super::spare::Spares;
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
@@ -18,7 +20,7 @@ use crate::table::error::EditError;
 use crate::table::flush::{Flush, publish};
 use crate::table::mem::{Machine, OutOfMemory, TableMemory};
 use crate::table::node::Node;
-use crate::table::walk::{self, Translation};
+use crate::table::walk::{self, Mapped, Translation};
 
 /// What the CPU has that a tree can use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -183,6 +185,19 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
         unsafe { self.editor().unmap(range) }
     }
 
+    /// Unmaps what is mapped in part of the kernel half, see [`Editor::clear`]. Tables stay.
+    ///
+    /// # Errors
+    /// [`EditError`]; nothing was changed.
+    ///
+    /// # Safety
+    /// As for [`Editor::clear`].
+    pub unsafe fn clear(&mut self, range: VirtRange) -> Result<Flush<'m, F, M>, EditError> {
+        self.check(range)?;
+        // SAFETY: the caller answers for it.
+        unsafe { self.editor().clear(range) }
+    }
+
     /// Changes what may be done with part of the kernel half, see [`Editor::protect`].
     ///
     /// # Errors
@@ -198,6 +213,32 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
         self.check(range)?;
         // SAFETY: the caller answers for it.
         unsafe { self.editor().protect(range, access) }
+    }
+
+    /// Changes the attributes of part of the kernel half, see [`Editor::modify`].
+    ///
+    /// # Errors
+    /// [`EditError`]; nothing was changed. The scope stays: kernel mappings are always global.
+    ///
+    /// # Safety
+    /// As for [`Editor::modify`].
+    pub unsafe fn modify(
+        &mut self,
+        range: VirtRange,
+        change: impl Fn(Attrs) -> Attrs,
+    ) -> Result<Flush<'m, F, M>, EditError> {
+        self.check(range)?;
+        // SAFETY: the caller answers for it.
+        unsafe { self.editor().modify(range, |attrs| change(attrs).with_global(true)) }
+    }
+
+    /// Calls `visit` for every leaf that maps an address in `range`, in order, until it breaks.
+    pub fn visit<B>(
+        &self,
+        range: VirtRange,
+        mut visit: impl FnMut(Mapped) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
+        walk::visit(&self.view().root, range, &mut visit)
     }
 
     fn editor(&mut self) -> Editor<'m, F, M, SwapperPolicy<'m, F>> {
