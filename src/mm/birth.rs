@@ -9,7 +9,7 @@ use super::pgd::Pgd;
 use super::spare::Regions;
 use super::swapper::{Swapper, SwapperView};
 use crate::addr::VirtAddr;
-use crate::format::{Entry, Format, Walk};
+use crate::format::{Entry, Format};
 use crate::table::flush::publish;
 use crate::table::mem::{Machine, OutOfMemory};
 use crate::table::node::Node;
@@ -19,17 +19,6 @@ use crate::table::reserve::{Need, Reserve};
 pub(super) fn keeps<F: Format>(layout: &Layout, depth: usize, va: VirtAddr) -> bool {
     let vectors = layout.low_vectors() && va.align_down(F::LEVELS[depth].shift) == VirtAddr(0);
     vectors || depth == 0 && layout.has_private_table::<F>(va)
-}
-
-/// Whether a pgd has the private table that it was born with, where it shares a root entry with the kernel.
-#[inline]
-pub(super) fn is_intact<F: Format, M: Machine>(pgd: &Pgd<'_, F, M>) -> bool {
-    let border = pgd.layout().task_size();
-    if !pgd.layout().has_private_table::<F>(border) {
-        return true;
-    }
-    let raw = pgd.root.load(F::LEVELS[0].index(border));
-    matches!(F::walk(0, raw), Walk::Table(_)) && !F::is_marked(raw)
 }
 
 impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {

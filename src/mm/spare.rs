@@ -3,11 +3,11 @@
 //! [Sealing](super::swapper#sealing) makes that right. A copy of swapper's entry in a pgd is absent or right
 //! for ever, so a root with an empty user half is as good as new, whatever swapper maps meanwhile.
 
-use super::birth::is_intact;
+use super::layout::Layout;
 use super::pgd::Pgd;
 use super::swapper::Swapper;
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
-use crate::format::{Descriptor, Format};
+use crate::format::{Descriptor, Format, Walk};
 use crate::table::flush::{forget_space, publish};
 use crate::table::mem::{Machine, TableMemory};
 use crate::table::node::Node;
@@ -37,13 +37,31 @@ impl Regions {
 
 /// Freed roots, chained through their first entry, which user space left absent: the address of a table is an
 /// invalid descriptor.
-#[derive(Default)]
 pub(super) struct Spares {
     first: Option<PhysAddr>,
     count: usize,
+    /// Whether the first entry is user space's, so that there is a place for the chain.
+    chained: bool,
+    /// The root entry that user space and the kernel share, where a pgd has a private table from birth.
+    shared: Option<usize>,
 }
 
 impl Spares {
+    /// None yet, of pgds in this layout.
+    pub(super) fn new<F: Format>(layout: &Layout) -> Self {
+        let border = layout.task_size();
+        let shared = layout.has_private_table::<F>(border).then(|| F::LEVELS[0].index(border));
+        let chained = !layout.low_vectors() && !layout.has_private_table::<F>(VirtAddr(0));
+        Self { first: None, count: 0, chained, shared }
+    }
+
+    /// Whether the tree at `root` can be kept: not if its private table is gone.
+    #[inline]
+    fn takes<F: Format, M: TableMemory>(&self, root: &Node<'_, F, M>) -> bool {
+        let intact = |raw| matches!(F::walk(0, raw), Walk::Table(_)) && !F::is_marked(raw);
+        self.chained && self.shared.is_none_or(|index| intact(root.load(index)))
+    }
+
     /// Takes a root out, its first entry absent again.
     #[inline]
     pub(super) fn take<'m, F: Format, M: Machine>(
@@ -88,12 +106,9 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
     /// The pgd was made by this swapper, and no CPU walks it any more: no TTBR holds its root.
     #[inline]
     pub unsafe fn pgd_free(&mut self, mut pgd: Pgd<'m, F, M>) {
-        // Where user space does not have the first entry, there is no place for the chain.
-        let chained =
-            !self.layout().low_vectors() && !self.layout().has_private_table::<F>(VirtAddr(0));
         // SAFETY: the caller vouches that nobody walks the tree.
         unsafe {
-            if !chained || pgd.hides_kernel || !is_intact(&pgd) {
+            if pgd.hides_kernel || !self.spares.takes(&pgd.root) {
                 return pgd.pgd_free();
             }
             if pgd.touched != Regions::default() {

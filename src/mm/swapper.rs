@@ -91,7 +91,7 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
         }
         publish(machine);
         let format = core::marker::PhantomData;
-        let spares = Spares::default();
+        let spares = Spares::new::<F>(layout);
         Ok(Self { machine, root, layout, features, sealed: false, spares, format })
     }
 
