@@ -5,9 +5,7 @@
 
 use core::arch::asm;
 
-/// Descriptors a turn.
-pub(super) const TURN: usize = 4;
-/// Bytes a turn, of zeroing and copying.
+/// Bytes a turn: eight registers' worth.
 pub(super) const BYTES: usize = 32;
 
 /// The bits that all of `turns` times four long descriptors at `at` have set.
@@ -116,7 +114,114 @@ pub(super) unsafe fn flip_low(at: *mut u64, turns: usize, flip: u32) {
     }
 }
 
-/// Writes `first` and its successors, each `step` further, to `turns` times four short descriptors at `at`.
+/// Whether `turns` times eight words at `at` are all zero.
+///
+/// # Safety
+/// They are readable and aligned; `turns` is not 0.
+#[inline]
+pub(super) unsafe fn are_zero(at: *const u32, turns: usize) -> bool {
+    let mut any = 0;
+    // SAFETY: reads what the caller vouches for.
+    unsafe {
+        asm!(
+            "2:",
+            "ldmia {at}!, {{r0, r1, r2, r3, r4, r5, r8, r9}}",
+            "orr {any}, {any}, r0",
+            "orr {any}, {any}, r1",
+            "orr {any}, {any}, r2",
+            "orr {any}, {any}, r3",
+            "orr {any}, {any}, r4",
+            "orr {any}, {any}, r5",
+            "orr {any}, {any}, r8",
+            "orr {any}, {any}, r9",
+            "subs {turns}, {turns}, #1",
+            "bne 2b",
+            at = inout(reg) at => _,
+            turns = inout(reg) turns => _,
+            any = inout(reg) any,
+            out("r0") _, out("r1") _, out("r2") _, out("r3") _,
+            out("r4") _, out("r5") _, out("r8") _, out("r9") _,
+            options(nostack, readonly),
+        );
+    }
+    any == 0_u32
+}
+
+/// The bits in which any of `turns` times eight short descriptors at `at` differs from `model`.
+///
+/// # Safety
+/// They are readable and aligned; `turns` is not 0.
+#[inline]
+pub(super) unsafe fn difference(at: *const u32, turns: usize, model: u32) -> u32 {
+    let mut differ = 0;
+    // SAFETY: reads what the caller vouches for.
+    unsafe {
+        asm!(
+            "2:",
+            "ldmia {at}!, {{r0, r1, r2, r3, r4, r5, r8, r9}}",
+            "eor r0, r0, {model}",
+            "eor r1, r1, {model}",
+            "eor r2, r2, {model}",
+            "eor r3, r3, {model}",
+            "eor r4, r4, {model}",
+            "eor r5, r5, {model}",
+            "eor r8, r8, {model}",
+            "eor r9, r9, {model}",
+            "orr {differ}, {differ}, r0",
+            "orr {differ}, {differ}, r1",
+            "orr {differ}, {differ}, r2",
+            "orr {differ}, {differ}, r3",
+            "orr {differ}, {differ}, r4",
+            "orr {differ}, {differ}, r5",
+            "orr {differ}, {differ}, r8",
+            "orr {differ}, {differ}, r9",
+            "subs {turns}, {turns}, #1",
+            "bne 2b",
+            at = inout(reg) at => _,
+            turns = inout(reg) turns => _,
+            model = in(reg) model,
+            differ = inout(reg) differ,
+            out("r0") _, out("r1") _, out("r2") _, out("r3") _,
+            out("r4") _, out("r5") _, out("r8") _, out("r9") _,
+            options(nostack, readonly),
+        );
+    }
+    differ
+}
+
+/// Inverts the bits of `flip` in `turns` times eight short descriptors at `at`.
+///
+/// # Safety
+/// They are aligned and may be changed so; `turns` is not 0.
+#[inline]
+pub(super) unsafe fn flip(at: *mut u32, turns: usize, flip: u32) {
+    // SAFETY: changes what the caller vouches for.
+    unsafe {
+        asm!(
+            "2:",
+            "ldmia {at}, {{r0, r1, r2, r3, r4, r5, r8, r9}}",
+            "eor r0, r0, {flip}",
+            "eor r1, r1, {flip}",
+            "eor r2, r2, {flip}",
+            "eor r3, r3, {flip}",
+            "eor r4, r4, {flip}",
+            "eor r5, r5, {flip}",
+            "eor r8, r8, {flip}",
+            "eor r9, r9, {flip}",
+            "stmia {at}!, {{r0, r1, r2, r3, r4, r5, r8, r9}}",
+            "subs {turns}, {turns}, #1",
+            "bne 2b",
+            at = inout(reg) at => _,
+            turns = inout(reg) turns => _,
+            flip = in(reg) flip,
+            out("r0") _, out("r1") _, out("r2") _, out("r3") _,
+            out("r4") _, out("r5") _, out("r8") _, out("r9") _,
+            options(nostack),
+        );
+    }
+}
+
+/// Writes `first` and its successors, each `step` further, to `turns` times eight short descriptors at `at`.
 ///
 /// # Safety
 /// They are aligned and may be changed so; `turns` is not 0.
@@ -127,20 +232,28 @@ pub(super) unsafe fn fill(at: *mut u32, turns: usize, first: u32, step: u32) {
     unsafe {
         asm!(
             "2:",
-            "stmia {at}!, {{r0, r1, r2, r3}}",
+            "stmia {at}!, {{r0, r1, r2, r3, r4, r5, r8, r9}}",
             "add r0, r0, {stride}",
             "add r1, r1, {stride}",
             "add r2, r2, {stride}",
             "add r3, r3, {stride}",
+            "add r4, r4, {stride}",
+            "add r5, r5, {stride}",
+            "add r8, r8, {stride}",
+            "add r9, r9, {stride}",
             "subs {turns}, {turns}, #1",
             "bne 2b",
             at = inout(reg) at => _,
             turns = inout(reg) turns => _,
-            stride = in(reg) step.wrapping_mul(TURN as u32),
+            stride = in(reg) step.wrapping_mul(8),
             inout("r0") first => _,
             inout("r1") next(1) => _,
             inout("r2") next(2) => _,
             inout("r3") next(3) => _,
+            inout("r4") next(4) => _,
+            inout("r5") next(5) => _,
+            inout("r8") next(6) => _,
+            inout("r9") next(7) => _,
             options(nostack),
         );
     }

@@ -71,12 +71,21 @@ unsafe impl<T: TableMemory> TableMemory for Armv7<T> {
     }
 
     #[inline]
-    unsafe fn common_bits<D: Descriptor>(&self, at: *const D, count: usize) -> D {
-        let turns = if is_long::<D>() { count / bulk::TURN } else { 0 };
-        let rest = count - turns * bulk::TURN;
+    unsafe fn are_zero<D: Descriptor>(&self, at: *const D, count: usize) -> bool {
+        let (turns, done) = turns::<D>(count);
         // SAFETY: the caller vouches for all `count`.
         unsafe {
-            let last = table::bulk::common_bits(self, at.add(turns * bulk::TURN), rest);
+            (turns == 0 || bulk::are_zero(at.cast(), turns))
+                && table::bulk::are_zero(self, at.add(done), count - done)
+        }
+    }
+
+    #[inline]
+    unsafe fn common_bits<D: Descriptor>(&self, at: *const D, count: usize) -> D {
+        let (turns, done) = if is_long::<D>() { turns::<D>(count) } else { (0, 0) };
+        // SAFETY: the caller vouches for all `count`.
+        unsafe {
+            let last = table::bulk::common_bits(self, at.add(done), count - done);
             if turns == 0 {
                 return last;
             }
@@ -92,50 +101,55 @@ unsafe impl<T: TableMemory> TableMemory for Armv7<T> {
         model: D,
         frame: D,
     ) -> bool {
-        let pages = is_long::<D>() && frame.as_u64() == PAGE_FRAME;
-        let turns = if pages { count / bulk::TURN } else { 0 };
-        let rest = count - turns * bulk::TURN;
+        let fits = !is_long::<D>() || frame.as_u64() == PAGE_FRAME;
+        let (turns, done) = if fits { turns::<D>(count) } else { (0, 0) };
         // SAFETY: the caller vouches for all `count`.
         unsafe {
-            (turns == 0 || bulk::is_uniform(at.cast(), turns, model.as_u64()))
-                && table::bulk::is_uniform(self, at.add(turns * bulk::TURN), rest, model, frame)
+            let first = match (turns, is_long::<D>()) {
+                (0, _) => true,
+                (_, true) => bulk::is_uniform(at.cast(), turns, model.as_u64()),
+                (_, false) => {
+                    let differ = bulk::difference(at.cast(), turns, model.as_u64() as u32);
+                    differ & !frame.as_u64() as u32 == 0
+                }
+            };
+            first && table::bulk::is_uniform(self, at.add(done), count - done, model, frame)
         }
     }
 
     #[inline]
     unsafe fn flip<D: Descriptor>(&self, at: *mut D, count: usize, flip: D) {
-        let low = is_long::<D>() && flip.as_u64() >> 32 == 0;
-        let turns = if low { count / bulk::TURN } else { 0 };
-        let rest = count - turns * bulk::TURN;
+        let low = flip.as_u64() >> 32 == 0;
+        let (turns, done) = if low { turns::<D>(count) } else { (0, 0) };
         // SAFETY: the caller vouches for all `count`.
         unsafe {
-            if turns > 0 {
-                bulk::flip_low(at.cast(), turns, flip.as_u64() as u32);
+            match (turns, is_long::<D>()) {
+                (0, _) => {}
+                (_, true) => bulk::flip_low(at.cast(), turns, flip.as_u64() as u32),
+                (_, false) => bulk::flip(at.cast(), turns, flip.as_u64() as u32),
             }
-            table::bulk::flip(self, at.add(turns * bulk::TURN), rest, flip);
+            table::bulk::flip(self, at.add(done), count - done, flip);
         }
     }
 
     #[inline]
     unsafe fn fill<D: Descriptor>(&self, at: *mut D, count: usize, first: D, step: D) {
-        let turns = if is_long::<D>() { 0 } else { count / bulk::TURN };
-        let rest = count - turns * bulk::TURN;
+        let (turns, done) = if is_long::<D>() { (0, 0) } else { turns::<D>(count) };
         let (word, by) = (first.as_u64() as u32, step.as_u64() as u32);
-        let skipped = by.wrapping_mul((turns * bulk::TURN) as u32);
+        let skipped = by.wrapping_mul(done as u32);
         // SAFETY: the caller vouches for all `count`.
         unsafe {
             if turns > 0 {
                 bulk::fill(at.cast(), turns, word, by);
             }
             let next = if turns == 0 { first } else { first.step(D::from_u64(skipped.into())) };
-            table::bulk::fill(self, at.add(turns * bulk::TURN), rest, next, step);
+            table::bulk::fill(self, at.add(done), count - done, next, step);
         }
     }
 
     #[inline]
     unsafe fn zero_unlinked<D: Descriptor>(&self, at: *mut D, count: usize) {
-        let turns = count * size_of::<D>() / bulk::BYTES;
-        let done = turns * bulk::BYTES / size_of::<D>();
+        let (turns, done) = turns::<D>(count);
         // SAFETY: the caller vouches for all `count`.
         unsafe {
             if turns > 0 {
@@ -147,8 +161,7 @@ unsafe impl<T: TableMemory> TableMemory for Armv7<T> {
 
     #[inline]
     unsafe fn copy_unlinked<D: Descriptor>(&self, from: *const D, to: *mut D, count: usize) {
-        let turns = count * size_of::<D>() / bulk::BYTES;
-        let done = turns * bulk::BYTES / size_of::<D>();
+        let (turns, done) = turns::<D>(count);
         // SAFETY: the caller vouches for all `count`.
         unsafe {
             if turns > 0 {
@@ -159,6 +172,14 @@ unsafe impl<T: TableMemory> TableMemory for Armv7<T> {
             }
         }
     }
+}
+
+/// Turns of [`bulk`]'s loops in `count` descriptors, and the descriptors that these serve.
+#[inline]
+const fn turns<D>(count: usize) -> (usize, usize) {
+    let turn = bulk::BYTES / size_of::<D>();
+    let turns = count / turn;
+    (turns, turns * turn)
 }
 
 /// The frame of a page in a long descriptor.

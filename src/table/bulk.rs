@@ -26,17 +26,17 @@ fn each<D>(at: *mut D, count: usize, mut f: impl FnMut(*mut D)) {
     }
 }
 
-/// See [`TableMemory::all_bits`].
+/// See [`TableMemory::are_zero`].
 #[inline]
-pub(crate) unsafe fn all_bits<D: Descriptor>(
+pub(crate) unsafe fn are_zero<D: Descriptor>(
     memory: &(impl TableMemory + ?Sized),
     at: *const D,
     count: usize,
-) -> D {
-    let mut all = D::default();
+) -> bool {
+    let mut any = D::default();
     // SAFETY: the caller vouches for the descriptors.
-    each(at.cast_mut(), count, |at| all = all | unsafe { memory.load(at) });
-    all
+    each(at.cast_mut(), count, |at| any = any | unsafe { memory.load(at) });
+    any == D::default()
 }
 
 /// See [`TableMemory::common_bits`].

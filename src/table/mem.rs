@@ -70,14 +70,14 @@ pub unsafe trait TableMemory {
         unsafe { at.write_volatile(value) }
     }
 
-    /// The bits that any of `count` descriptors at `at` has set.
+    /// Whether `count` descriptors at `at` are all zero.
     ///
     /// # Safety
     /// As for [`load`](Self::load), for each of them.
     #[inline]
-    unsafe fn all_bits<D: Descriptor>(&self, at: *const D, count: usize) -> D {
+    unsafe fn are_zero<D: Descriptor>(&self, at: *const D, count: usize) -> bool {
         // SAFETY: the caller answers for it.
-        unsafe { bulk::all_bits(self, at, count) }
+        unsafe { bulk::are_zero(self, at, count) }
     }
 
     /// The bits that all of `count` descriptors at `at` have set; all ones for none.

@@ -142,7 +142,7 @@ impl<'m, F: Format, M: TableMemory> Node<'m, F, M> {
     pub fn is_absent(&self, range: Range<usize>) -> bool {
         let (at, count) = self.part(range);
         // SAFETY: the entries lie in the table.
-        unsafe { self.machine.all_bits(at, count) == F::Raw::default() }
+        unsafe { self.machine.are_zero(at, count) }
     }
 
     /// Whether every entry outside `range` is absent. Looks next to `range` first: neighbours are what a
