@@ -1,15 +1,14 @@
 //! Mapping what is absent.
 
-use super::parts::Mapping;
 use super::{Editor, LeafSizes, Policy, check_pages};
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
 use crate::attr::Attrs;
-use crate::format::Format;
+use crate::format::{Format, Walk};
 use crate::table::error::EditError;
 use crate::table::flush::publish;
 use crate::table::mem::Machine;
 use crate::table::node::Node;
-use crate::table::reserve::{Need, Reserve};
+use crate::table::reserve::{Need, Reserve, planned};
 
 impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
     /// Maps `range` to the memory from `phys` on, in the largest leaves that alignment and `sizes` allow.
@@ -31,32 +30,40 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
         attrs: Attrs,
         sizes: LeafSizes,
     ) -> Result<(), EditError> {
-        check_pages(range)?;
-        if !phys.is_aligned(12) {
-            return Err(EditError::Misaligned);
+        if range == VirtRange::page(range.start())
+            && phys.is_aligned(12)
+            && let Some(ptes) = self.ptes(range.start())
+        {
+            // SAFETY: the caller vouches for the mapping.
+            return unsafe { self.map_page(&ptes, range.start(), phys, attrs) };
         }
-        if phys.checked_add(range.bytes() - 1).is_none() {
-            return Err(EditError::PhysOverflow { start: phys });
-        }
-        let node = self.narrow(range);
-        // SAFETY: the caller vouches for the mapping.
-        unsafe {
-            if Self::is_pte(node.depth()) && range == VirtRange::page(range.start()) {
-                self.map_page(&node, range.start(), phys, attrs)?;
-            } else {
-                let mapping = self.mapping(range.start(), phys, attrs, sizes);
-                self.map_range(&node, range, &mapping)?;
-            }
-        }
-        publish(self.machine());
-        Ok(())
+        // SAFETY: as above.
+        unsafe { self.map_range(range, phys, attrs, sizes) }
     }
 
-    /// Maps one page in a table of ptes that is there.
+    /// The table of ptes for `va`, if it is there and this tree's.
+    #[inline]
+    fn ptes(&self, va: VirtAddr) -> Option<Node<'m, F, M>> {
+        let mut table = self.root.table();
+        // Unrolled, so that each level's geometry is a constant.
+        for depth in 0..F::LEVELS.len() - 1 {
+            // SAFETY: the root, or a table that an entry just read points to.
+            let node = unsafe { Node::<F, M>::new(self.machine(), table, depth) };
+            let raw = node.load(node.index(va));
+            match F::walk(depth, raw) {
+                Walk::Table(next) if !F::is_marked(raw) || self.is_swapper() => table = next,
+                _ => return None,
+            }
+        }
+        // SAFETY: as above.
+        Some(unsafe { Node::new(self.machine(), table, F::LEVELS.len() - 1) })
+    }
+
+    /// Maps one page in the table of ptes that is there.
     #[inline]
     unsafe fn map_page(
         &self,
-        node: &Node<'m, F, M>,
+        ptes: &Node<'m, F, M>,
         va: VirtAddr,
         phys: PhysAddr,
         attrs: Attrs,
@@ -64,35 +71,49 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
         let depth = F::LEVELS.len() - 1;
         let raw = self.leaf(depth, phys, attrs, false)?;
         let index = F::LEVELS[depth].index(va);
-        if node.load(index) != F::Raw::default() || self.policy.frozen(depth, va) {
-            return self.in_the_way(node, va);
+        if ptes.load(index) != F::Raw::default() || self.policy.frozen(depth, va) {
+            return Err(self.in_the_way(va));
         }
         // SAFETY: absent so far; the caller vouches for the mapping.
-        unsafe { node.store(index, raw) };
-        self.clean(node, index..index + 1);
+        unsafe { ptes.store(index, raw) };
+        self.clean(ptes, index..index + 1);
+        publish(self.machine());
         Ok(())
     }
 
-    /// Says why nothing can be mapped at `va` in a table of ptes.
+    /// Why nothing can be mapped at `va`.
     #[cold]
-    fn in_the_way(&self, node: &Node<'m, F, M>, va: VirtAddr) -> Result<(), EditError> {
+    fn in_the_way(&self, va: VirtAddr) -> EditError {
         let page = VirtRange::page(va);
         let mapping = self.mapping(va, PhysAddr::default(), Attrs::device(), LeafSizes::PAGES);
-        self.plan_map(node, page, &mapping, &mut Need::default())
+        let found = self.plan_map(&self.narrow(page), page, &mapping, &mut Need::default());
+        // The entry is taken or sealed; the plan says by what.
+        planned(found.err()).unwrap_or(EditError::Reserved { at: va })
     }
 
-    /// Maps a range in `node` and below: plan, reserve, commit.
+    /// Maps a range: plan, reserve, commit.
+    #[inline(never)]
     unsafe fn map_range(
         &self,
-        node: &Node<'m, F, M>,
         range: VirtRange,
-        mapping: &Mapping<F>,
+        phys: PhysAddr,
+        attrs: Attrs,
+        sizes: LeafSizes,
     ) -> Result<(), EditError> {
-        let mut need = Need::default();
-        self.plan_map(node, range, mapping, &mut need)?;
+        check_pages(range)?;
+        if !phys.is_aligned(12) {
+            return Err(EditError::Misaligned);
+        }
+        if phys.checked_add(range.bytes() - 1).is_none() {
+            return Err(EditError::PhysOverflow { start: phys });
+        }
+        let mapping = self.mapping(range.start(), phys, attrs, sizes);
+        let (node, mut need) = (self.narrow(range), Need::default());
+        self.plan_map(&node, range, &mapping, &mut need)?;
         let mut reserve = Reserve::new(self.machine(), &need)?;
         // SAFETY: the plan found nothing in the way; the caller vouches for the mapping.
-        unsafe { self.build(node, range, mapping, &mut reserve, true) };
+        unsafe { self.build(&node, range, &mapping, &mut reserve, true) };
+        publish(self.machine());
         Ok(())
     }
 }
