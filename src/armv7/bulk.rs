@@ -8,6 +8,25 @@ use core::arch::asm;
 /// Bytes a turn: eight registers' worth.
 pub(super) const BYTES: usize = 32;
 
+/// A loop over `turns` of what r0 to r5, r8 and r9 hold at once: the registers that the compiler leaves to
+/// inline assembly, in LDM's order. The instructions of a turn, where the turns that are left go, the other
+/// operands. A branch to `3f` ends the loop early.
+macro_rules! eight_a_turn {
+    ($($instruction:literal)+; $turns:ident => $left:tt, $($operand:tt)+) => {
+        asm!(
+            "2:",
+            $($instruction,)+
+            "subs {turns}, {turns}, #1",
+            "bne 2b",
+            "3:",
+            turns = inout(reg) $turns => $left,
+            out("r0") _, out("r1") _, out("r2") _, out("r3") _,
+            out("r4") _, out("r5") _, out("r8") _, out("r9") _,
+            $($operand)+
+        )
+    };
+}
+
 /// The bits that all of `turns` times four long descriptors at `at` have set.
 ///
 /// # Safety
@@ -17,25 +36,20 @@ pub(super) unsafe fn common_bits(at: *const u64, turns: usize) -> u64 {
     let (mut low, mut high) = (u32::MAX, u32::MAX);
     // SAFETY: reads what the caller vouches for.
     unsafe {
-        asm!(
-            "2:",
-            "ldmia {at}!, {{r0, r1, r2, r3, r4, r5, r8, r9}}",
-            "and {low}, {low}, r0",
-            "and {high}, {high}, r1",
-            "and {low}, {low}, r2",
-            "and {high}, {high}, r3",
-            "and {low}, {low}, r4",
-            "and {high}, {high}, r5",
-            "and {low}, {low}, r8",
-            "and {high}, {high}, r9",
-            "subs {turns}, {turns}, #1",
-            "bne 2b",
+        eight_a_turn!(
+            "ldmia {at}!, {{r0, r1, r2, r3, r4, r5, r8, r9}}"
+            "and {low}, {low}, r0"
+            "and {high}, {high}, r1"
+            "and {low}, {low}, r2"
+            "and {high}, {high}, r3"
+            "and {low}, {low}, r4"
+            "and {high}, {high}, r5"
+            "and {low}, {low}, r8"
+            "and {high}, {high}, r9"
+            ; turns => _,
             at = inout(reg) at => _,
-            turns = inout(reg) turns => _,
             low = inout(reg) low,
             high = inout(reg) high,
-            out("r0") _, out("r1") _, out("r2") _, out("r3") _,
-            out("r4") _, out("r5") _, out("r8") _, out("r9") _,
             options(nostack, readonly),
         );
     }
@@ -48,39 +62,32 @@ pub(super) unsafe fn common_bits(at: *const u64, turns: usize) -> u64 {
 /// # Safety
 /// They are readable and aligned; `turns` is not 0.
 #[inline]
-pub(super) unsafe fn is_uniform(at: *const u64, turns: usize, model: u64) -> bool {
-    let differ: u32;
+pub(super) unsafe fn is_uniform(at: *const u64, mut turns: usize, model: u64) -> bool {
     // SAFETY: reads what the caller vouches for.
     unsafe {
-        asm!(
-            "2:",
-            "ldmia {at}!, {{r0, r1, r2, r3, r4, r5, r8, r9}}",
-            "eor r0, r0, {low}",
-            "eor r2, r2, {low}",
-            "eor r4, r4, {low}",
-            "eor r8, r8, {low}",
-            "orr r0, r0, r2",
-            "orr r4, r4, r8",
-            "orr r0, r0, r4",
-            "lsls r0, r0, #20",
-            "cmpeq r1, {high}",
-            "cmpeq r3, {high}",
-            "cmpeq r5, {high}",
-            "cmpeq r9, {high}",
-            "bne 3f",
-            "subs {turns}, {turns}, #1",
-            "bne 2b",
-            "3:",
+        eight_a_turn!(
+            "ldmia {at}!, {{r0, r1, r2, r3, r4, r5, r8, r9}}"
+            "eor r0, r0, {low}"
+            "eor r2, r2, {low}"
+            "eor r4, r4, {low}"
+            "eor r8, r8, {low}"
+            "orr r0, r0, r2"
+            "orr r4, r4, r8"
+            "orr r0, r0, r4"
+            "lsls r0, r0, #20"
+            "cmpeq r1, {high}"
+            "cmpeq r3, {high}"
+            "cmpeq r5, {high}"
+            "cmpeq r9, {high}"
+            "bne 3f"
+            ; turns => turns,
             at = inout(reg) at => _,
-            turns = inout(reg) turns => differ,
             low = in(reg) model as u32,
             high = in(reg) (model >> 32) as u32,
-            out("r0") _, out("r1") _, out("r2") _, out("r3") _,
-            out("r4") _, out("r5") _, out("r8") _, out("r9") _,
             options(nostack, readonly),
         );
     }
-    differ == 0
+    turns == 0
 }
 
 /// Inverts the bits of `flip` in the low words of `turns` times four long descriptors at `at`.
@@ -91,24 +98,19 @@ pub(super) unsafe fn is_uniform(at: *const u64, turns: usize, model: u64) -> boo
 pub(super) unsafe fn flip_low(at: *mut u64, turns: usize, flip: u32) {
     // SAFETY: changes what the caller vouches for.
     unsafe {
-        asm!(
-            "2:",
-            "ldmia {at}, {{r0, r1, r2, r3, r4, r5, r8, r9}}",
-            "eor r0, r0, {flip}",
-            "eor r2, r2, {flip}",
-            "eor r4, r4, {flip}",
-            "eor r8, r8, {flip}",
-            "strd r0, r1, [{at}], #8",
-            "strd r2, r3, [{at}], #8",
-            "strd r4, r5, [{at}], #8",
-            "strd r8, r9, [{at}], #8",
-            "subs {turns}, {turns}, #1",
-            "bne 2b",
+        eight_a_turn!(
+            "ldmia {at}, {{r0, r1, r2, r3, r4, r5, r8, r9}}"
+            "eor r0, r0, {flip}"
+            "eor r2, r2, {flip}"
+            "eor r4, r4, {flip}"
+            "eor r8, r8, {flip}"
+            "strd r0, r1, [{at}], #8"
+            "strd r2, r3, [{at}], #8"
+            "strd r4, r5, [{at}], #8"
+            "strd r8, r9, [{at}], #8"
+            ; turns => _,
             at = inout(reg) at => _,
-            turns = inout(reg) turns => _,
             flip = in(reg) flip,
-            out("r0") _, out("r1") _, out("r2") _, out("r3") _,
-            out("r4") _, out("r5") _, out("r8") _, out("r9") _,
             options(nostack),
         );
     }
@@ -123,24 +125,19 @@ pub(super) unsafe fn are_zero(at: *const u32, turns: usize) -> bool {
     let mut any = 0;
     // SAFETY: reads what the caller vouches for.
     unsafe {
-        asm!(
-            "2:",
-            "ldmia {at}!, {{r0, r1, r2, r3, r4, r5, r8, r9}}",
-            "orr {any}, {any}, r0",
-            "orr {any}, {any}, r1",
-            "orr {any}, {any}, r2",
-            "orr {any}, {any}, r3",
-            "orr {any}, {any}, r4",
-            "orr {any}, {any}, r5",
-            "orr {any}, {any}, r8",
-            "orr {any}, {any}, r9",
-            "subs {turns}, {turns}, #1",
-            "bne 2b",
+        eight_a_turn!(
+            "ldmia {at}!, {{r0, r1, r2, r3, r4, r5, r8, r9}}"
+            "orr {any}, {any}, r0"
+            "orr {any}, {any}, r1"
+            "orr {any}, {any}, r2"
+            "orr {any}, {any}, r3"
+            "orr {any}, {any}, r4"
+            "orr {any}, {any}, r5"
+            "orr {any}, {any}, r8"
+            "orr {any}, {any}, r9"
+            ; turns => _,
             at = inout(reg) at => _,
-            turns = inout(reg) turns => _,
             any = inout(reg) any,
-            out("r0") _, out("r1") _, out("r2") _, out("r3") _,
-            out("r4") _, out("r5") _, out("r8") _, out("r9") _,
             options(nostack, readonly),
         );
     }
@@ -156,33 +153,28 @@ pub(super) unsafe fn difference(at: *const u32, turns: usize, model: u32) -> u32
     let mut differ = 0;
     // SAFETY: reads what the caller vouches for.
     unsafe {
-        asm!(
-            "2:",
-            "ldmia {at}!, {{r0, r1, r2, r3, r4, r5, r8, r9}}",
-            "eor r0, r0, {model}",
-            "eor r1, r1, {model}",
-            "eor r2, r2, {model}",
-            "eor r3, r3, {model}",
-            "eor r4, r4, {model}",
-            "eor r5, r5, {model}",
-            "eor r8, r8, {model}",
-            "eor r9, r9, {model}",
-            "orr {differ}, {differ}, r0",
-            "orr {differ}, {differ}, r1",
-            "orr {differ}, {differ}, r2",
-            "orr {differ}, {differ}, r3",
-            "orr {differ}, {differ}, r4",
-            "orr {differ}, {differ}, r5",
-            "orr {differ}, {differ}, r8",
-            "orr {differ}, {differ}, r9",
-            "subs {turns}, {turns}, #1",
-            "bne 2b",
+        eight_a_turn!(
+            "ldmia {at}!, {{r0, r1, r2, r3, r4, r5, r8, r9}}"
+            "eor r0, r0, {model}"
+            "eor r1, r1, {model}"
+            "eor r2, r2, {model}"
+            "eor r3, r3, {model}"
+            "eor r4, r4, {model}"
+            "eor r5, r5, {model}"
+            "eor r8, r8, {model}"
+            "eor r9, r9, {model}"
+            "orr {differ}, {differ}, r0"
+            "orr {differ}, {differ}, r1"
+            "orr {differ}, {differ}, r2"
+            "orr {differ}, {differ}, r3"
+            "orr {differ}, {differ}, r4"
+            "orr {differ}, {differ}, r5"
+            "orr {differ}, {differ}, r8"
+            "orr {differ}, {differ}, r9"
+            ; turns => _,
             at = inout(reg) at => _,
-            turns = inout(reg) turns => _,
             model = in(reg) model,
             differ = inout(reg) differ,
-            out("r0") _, out("r1") _, out("r2") _, out("r3") _,
-            out("r4") _, out("r5") _, out("r8") _, out("r9") _,
             options(nostack, readonly),
         );
     }
@@ -197,25 +189,20 @@ pub(super) unsafe fn difference(at: *const u32, turns: usize, model: u32) -> u32
 pub(super) unsafe fn flip(at: *mut u32, turns: usize, flip: u32) {
     // SAFETY: changes what the caller vouches for.
     unsafe {
-        asm!(
-            "2:",
-            "ldmia {at}, {{r0, r1, r2, r3, r4, r5, r8, r9}}",
-            "eor r0, r0, {flip}",
-            "eor r1, r1, {flip}",
-            "eor r2, r2, {flip}",
-            "eor r3, r3, {flip}",
-            "eor r4, r4, {flip}",
-            "eor r5, r5, {flip}",
-            "eor r8, r8, {flip}",
-            "eor r9, r9, {flip}",
-            "stmia {at}!, {{r0, r1, r2, r3, r4, r5, r8, r9}}",
-            "subs {turns}, {turns}, #1",
-            "bne 2b",
+        eight_a_turn!(
+            "ldmia {at}, {{r0, r1, r2, r3, r4, r5, r8, r9}}"
+            "eor r0, r0, {flip}"
+            "eor r1, r1, {flip}"
+            "eor r2, r2, {flip}"
+            "eor r3, r3, {flip}"
+            "eor r4, r4, {flip}"
+            "eor r5, r5, {flip}"
+            "eor r8, r8, {flip}"
+            "eor r9, r9, {flip}"
+            "stmia {at}!, {{r0, r1, r2, r3, r4, r5, r8, r9}}"
+            ; turns => _,
             at = inout(reg) at => _,
-            turns = inout(reg) turns => _,
             flip = in(reg) flip,
-            out("r0") _, out("r1") _, out("r2") _, out("r3") _,
-            out("r4") _, out("r5") _, out("r8") _, out("r9") _,
             options(nostack),
         );
     }
@@ -289,17 +276,12 @@ pub(super) unsafe fn zero(at: *mut u8, turns: usize) {
 pub(super) unsafe fn copy(from: *const u8, to: *mut u8, turns: usize) {
     // SAFETY: changes what the caller vouches for.
     unsafe {
-        asm!(
-            "2:",
-            "ldmia {from}!, {{r0, r1, r2, r3, r4, r5, r8, r9}}",
-            "stmia {to}!, {{r0, r1, r2, r3, r4, r5, r8, r9}}",
-            "subs {turns}, {turns}, #1",
-            "bne 2b",
+        eight_a_turn!(
+            "ldmia {from}!, {{r0, r1, r2, r3, r4, r5, r8, r9}}"
+            "stmia {to}!, {{r0, r1, r2, r3, r4, r5, r8, r9}}"
+            ; turns => _,
             from = inout(reg) from => _,
             to = inout(reg) to => _,
-            turns = inout(reg) turns => _,
-            out("r0") _, out("r1") _, out("r2") _, out("r3") _,
-            out("r4") _, out("r5") _, out("r8") _, out("r9") _,
             options(nostack),
         );
     }
