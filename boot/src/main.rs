@@ -21,6 +21,7 @@ fn run(kernel: &'static Kernel) -> ! {
         tests::CACHES,
         tests::DEVICE_TREE,
         tests::HEAP,
+        tests::BULK,
         tests::DESCRIPTORS,
         tests::HARDWARE,
         tests::DATA,

@@ -1,6 +1,7 @@
 //! The self-tests, a module per subject.
 
 mod balance;
+mod bulk;
 mod caches;
 mod data;
 mod descriptors;
@@ -31,6 +32,7 @@ mod world;
 mod young;
 
 pub use balance::{FIRST, LAST};
+pub use bulk::TESTS as BULK;
 pub use caches::TESTS as CACHES;
 pub use data::TESTS as DATA;
 pub use descriptors::TESTS as DESCRIPTORS;
