@@ -12,9 +12,10 @@ compile_error!(
 
 use armv7a_mm::format::{Active, Format};
 
+pub use devicetree;
+
 pub mod console;
 pub mod cpu;
-pub mod devicetree;
 pub mod faults;
 pub mod harness;
 pub mod head;

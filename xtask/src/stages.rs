@@ -128,7 +128,7 @@ fn about_code(subcommand: &str, format: Format, target: &str) -> Command {
         TARGET => command.args(["--package", "boot", "--target", TARGET]),
         // These know no format: once is enough.
         _ if format == Format::Classic => {
-            command.args(["--package", "bench", "--package", "xtask"])
+            command.args(["--package", "bench", "--package", "devicetree", "--package", "xtask"])
         }
         _ => &mut command,
     };
@@ -151,7 +151,7 @@ fn host_tests(format: Format) -> Outcome<Counts> {
     let mut command = tool("cargo");
     command.args(["test", "--quiet", "--package", "armv7a-mm"]);
     if format == Format::Classic {
-        command.args(["--package", "xtask"]);
+        command.args(["--package", "devicetree", "--package", "xtask"]);
     }
     command.args(format.features());
     let (said, ending) =
