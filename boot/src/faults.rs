@@ -111,8 +111,8 @@ pub fn mode(psr: u32) -> &'static str {
 
 const USER_MASK: u32 = 0x1F;
 const USER: u32 = 0x10;
-/// SVC mode, ARM state, interrupts masked.
-const SVC: u32 = 0xD3;
+/// SVC mode, ARM state; interrupts and asynchronous aborts masked, as head.S left them.
+const SVC: u32 = 0x1D3;
 /// The T bit of a PSR.
 const THUMB: u32 = 1 << 5;
 

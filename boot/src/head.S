@@ -4,7 +4,8 @@
 // not, by one CPU or by all at once; r2 may point to a device tree. The loader has cleaned what it wrote to
 // the point of coherency. Position independent, and stackless until it runs high.
 //
-// Kept throughout: r8 device tree or 0, r9 physical minus link address, r10 CPSR at entry.
+// Kept throughout: r8 device tree or 0, r9 physical minus link address, r10 CPSR at entry, r11 where it was
+// entered.
 //
 // Constants in braces come from head.rs.
 
@@ -43,6 +44,7 @@
 _start:
         cpsid   aif
         setend  le
+        adr     r11, _start
         mov     r8, r2
         mrs     r10, cpsr
         and     r0, r10, #0x1F
@@ -76,7 +78,8 @@ from_hyp:
         msr     elr_hyp, lr
         eret
 
-// One CPU goes on, the others sleep. Exclusives need not work with the caches off, so the CPUs vote: who sees no
+// One CPU goes on, the others sleep where they are, whenever they arrive: this page stays as it is, also where the
+// image moves away from it. Exclusives need not work with the caches off, so the CPUs vote: who sees no
 // vote cast casts one, and when nobody is voting any more the last vote counts. No step needs more than
 // single-copy atomic loads and stores, and no CPU needs to be number 0.
 in_svc:
@@ -116,6 +119,8 @@ park:
         .balign 4
 ballot: .zero   64                      // who is voting
         .word   0                       // the last vote: a CPU's number + 1
+        .global __parking_end
+__parking_end:
 
     .if {LPAE}
 // Says so where semihosting is, and ends.
@@ -148,11 +153,13 @@ elected:
         sub     r9, r0, r1
 
 // A raw image may lie anywhere. Sections and blocks map it only where its offset in 2 MiB is the link
-// address's, so it moves up to the next such place, last word first for the two may overlap.
+// address's, so it moves up to the next such place behind the CPUs that sleep, last word first for the two may
+// overlap.
         lsls    r0, r9, #11
         beq     placed
         physical r0, __image_start
-        lsr     r1, r0, #21
+        add     r1, r0, #{PARKING}
+        lsr     r1, r1, #21
         add     r1, r1, #1
         lsl     r1, r1, #21
         linked  r2, __image_start
@@ -202,8 +209,8 @@ placed:
         dsb
 
 // Arm's Cortex-A5, A7, A9, A12, A15 and A17 take part in coherency, and cache inner shareable memory, once
-// ACTLR.SMP is set. Where only the secure world may, it has done so, or the write is ignored. Others, the A8
-// among them, have no such bit there.
+// ACTLR.SMP is set; the A5 and the A9 tell others to, and hear them, once ACTLR.FW is. Where only the secure world
+// may, it has done so, or the write is ignored. Others, the A8 among them, have no such bits there.
         mrc     p15, 0, r0, c0, c0, 0   // MIDR
         lsr     r1, r0, #24
         cmp     r1, #0x41               // Arm
@@ -213,10 +220,14 @@ placed:
         ubfx    r1, r0, #4, #4
         cmp     r1, #8
         beq     3f
+        cmp     r1, #5
+        cmpne   r1, #9
+        mov     r2, #1 << 6             // SMP
+        orreq   r2, r2, #1 << 0         // FW
         mrc     p15, 0, r0, c1, c0, 1   // ACTLR
-        tst     r0, #1 << 6
-        orreq   r0, r0, #1 << 6
-        mcreq   p15, 0, r0, c1, c0, 1
+        bics    r2, r2, r0              // what is missing
+        orrne   r0, r0, r2
+        mcrne   p15, 0, r0, c1, c0, 1
         isb
 3:
 
@@ -355,6 +366,7 @@ high:
         mov     r0, r9
         mov     r1, r8
         mov     r2, r10
+        mov     r3, r11
         mov     r11, #0                 // no caller: backtraces end here
         bl      {MAIN}
         b       park

@@ -12,6 +12,9 @@ pub const PAGE_OFFSET: u32 = 0xC000_0000;
 /// Where the early map shows what r2 pointed to: two entries, read only in spirit, dropped with the early map.
 pub const WINDOW: u32 = 0xFF80_0000;
 
+/// Bytes from where the loader put the image that stay as they are: other CPUs sleep there.
+pub const PARKING: u32 = 4096;
+
 /// The level whose leaves make the early map: sections, 2 MiB blocks.
 const EARLY: usize = Active::LEVELS.len() - 2;
 
@@ -38,6 +41,7 @@ global_asm!(
     include_str!("head.S"),
     LPAE = const Active::LPAE as u32,
     HYP = const 0x1A,
+    PARKING = const PARKING,
     SCTLR_M_C = const sctlr::M | sctlr::C,
     SCTLR_C = const sctlr::C,
     SCTLR_CLEAR = const sctlr::CLEAR,

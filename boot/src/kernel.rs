@@ -17,8 +17,10 @@ use armv7a_mm::table::error::EditError;
 use armv7a_mm::table::flush::Flush;
 use spin::{Mutex, Once};
 
-use crate::devicetree::{Range, Ranges};
+use crate::board::Devices;
+use crate::devicetree::Range;
 use crate::memory::{Machine, machine};
+use crate::ram::Ram;
 use crate::{head, image};
 
 /// Linux's memory map for a kernel at 3 GiB.
@@ -26,12 +28,6 @@ pub static LAYOUT: Layout = Layout::checked(LayoutSpec::linux(head::PAGE_OFFSET)
 
 /// An address space of this kernel's.
 pub type Pgd = mm::Pgd<'static, Active, Machine>;
-
-/// The devices that the kernel maps: name, physical address, where in the fixmap.
-pub const DEVICES: [(&str, u32, VirtAddr); 2] = [
-    ("PL011", 0x0900_0000, VirtAddr(0xFFC8_0000)),
-    ("GIC distributor", 0x0800_0000, VirtAddr(0xFFC8_1000)),
-];
 
 /// The kernel's tables and what they map.
 pub struct Kernel {
@@ -41,12 +37,16 @@ pub struct Kernel {
     pub view: SwapperView<'static, Active, Machine>,
     /// The RAM in the linear map.
     pub linear: Range,
-    /// Of that, what nobody uses: for tests to map.
+    /// Of that, what lies behind the image: for tests to map, but for what is taken.
     pub spare: Range,
-    /// RAM that the format reaches, though not the linear map.
+    /// Memory that stays as it is, wherever it lies: the device tree's, and where other CPUs sleep.
+    pub taken: [Range; 2],
+    /// The largest piece of RAM that the format reaches, though not the linear map.
     pub high: Option<Range>,
     /// Bytes of RAM that the format does not reach.
     pub unreached: u64,
+    /// What is mapped of devices.
+    pub devices: Devices,
 }
 
 static KERNEL: Once<Kernel> = Once::new();
@@ -74,9 +74,9 @@ pub fn handle(fault: &Fault, at: VirtAddr, user_mode: bool) -> bool {
     verdict == Verdict::Retry
 }
 
-/// Builds the kernel's tables for `memory` and runs on them from here on.
-pub fn start(memory: &Ranges) -> &'static Kernel {
-    KERNEL.call_once(|| match build(memory) {
+/// Builds the kernel's tables for `ram` and `devices`, and runs on them from here on.
+pub fn start(ram: &Ram, devices: Devices) -> &'static Kernel {
+    KERNEL.call_once(|| match build(ram, devices) {
         Ok(kernel) => kernel,
         Err(error) => panic!("the kernel's tables cannot be built: {error}"),
     });
@@ -87,11 +87,11 @@ pub fn start(memory: &Ranges) -> &'static Kernel {
     kernel
 }
 
-fn build(memory: &Ranges) -> Result<Kernel, EditError> {
+fn build(ram: &Ram, devices: Devices) -> Result<Kernel, EditError> {
     let features = Features { pxn: mmu::has_pxn() };
     let mut swapper = Swapper::new(machine(), &LAYOUT, features)?;
     let placement = image::placement();
-    let linear = linear(memory);
+    let linear = linear(ram);
     let ram_end = VirtAddr(head::PAGE_OFFSET + (linear.bytes - 1) as u32);
     let mut map = |range: VirtRange, phys: PhysAddr, attrs: Attrs| {
         // SAFETY: the same memory under the same addresses as in the early map, with the access that it is
@@ -101,28 +101,32 @@ fn build(memory: &Ranges) -> Result<Kernel, EditError> {
     for (range, access) in parts(ram_end) {
         map(range, placement.phys(range.start()), Attrs::kernel(access))?;
     }
-    for (_, phys, at) in DEVICES {
-        map(VirtRange::page(at), PhysAddr::from_u32(phys), Attrs::device())?;
+    for device in devices.iter() {
+        map(VirtRange::page(device.at), device.phys, Attrs::device())?;
     }
     let text = Attrs::kernel(Access::ReadExecute);
     map(LAYOUT.vectors(), placement.phys(image::vectors().start()), text)?;
-    let (high, unreached) = beyond(memory, linear);
     let used = placement.phys(image::whole().last()).as_u64() + 1;
     let spare = Range { base: used, bytes: linear.end() - used };
+    let taken = [ram.parking, ram.tree.as_ref().map_or(ram.parking, |tree| tree.place)];
+    let (high, unreached) = beyond(ram, &[linear, taken[0], taken[1]]);
     Ok(Kernel {
         view: swapper.view(),
         swapper: Mutex::new(swapper),
         linear,
         spare,
+        taken,
         high,
         unreached,
+        devices,
     })
 }
 
 /// The RAM that starts where the linear map does, as far as it is in one piece and fits.
-fn linear(memory: &Ranges) -> Range {
+fn linear(ram: &Ram) -> Range {
     let start = image::placement().ram().as_u64();
-    let found = memory.as_slice().iter().find(|range| range.base <= start && start < range.end());
+    let found =
+        ram.ranges.as_slice().iter().find(|range| range.base <= start && start < range.end());
     let end = found.map_or(start, Range::end);
     // The image runs, so at least its memory is there, whatever the device tree says.
     let image = image::placement().phys(image::whole().last()).as_u64() + 1;
@@ -130,21 +134,23 @@ fn linear(memory: &Ranges) -> Range {
     Range { base: start, bytes }
 }
 
-/// The RAM outside the linear map: the largest piece that the format reaches by pages, and how many bytes
-/// it does not.
-fn beyond(memory: &Ranges, linear: Range) -> (Option<Range>, u64) {
+/// The RAM that is not `taken`: its largest piece that the format reaches by pages, and how many bytes it does not
+/// reach.
+fn beyond(ram: &Ram, taken: &[Range]) -> (Option<Range>, u64) {
+    let reach = reach();
+    let ranges = ram.ranges.as_slice();
+    let unreached = ranges.iter().map(|range| range.end().saturating_sub(range.base.max(reach)));
+    let reached = ranges.iter().filter(|range| range.base < reach).filter_map(|range| {
+        let end = range.end().min(reach);
+        Range { base: range.base, bytes: end - range.base }.largest_outside(taken)
+    });
+    (reached.max_by_key(|range| range.bytes), unreached.sum())
+}
+
+/// One past the last physical address that pages of the format reach.
+pub fn reach() -> u64 {
     use armv7a_mm::format::control::Registers;
-    let reach = if Active::LPAE { 1 << PhysAddr::BITS } else { 1 << 32 };
-    let (mut high, mut unreached) = (None, 0);
-    for range in memory.as_slice() {
-        unreached += range.end().saturating_sub(range.base.max(reach));
-        let base = if range.base == linear.base { linear.end() } else { range.base };
-        let bytes = range.end().min(reach).saturating_sub(base);
-        if bytes > high.map_or(0, |high: Range| high.bytes) {
-            high = Some(Range { base, bytes });
-        }
-    }
-    (high, unreached)
+    if Active::LPAE { 1 << PhysAddr::BITS } else { 1 << 32 }
 }
 
 /// The linear map, cut where access changes; the guard pages of the stacks are left out.

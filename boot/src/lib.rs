@@ -14,6 +14,7 @@ use armv7a_mm::format::{Active, Format};
 
 pub use devicetree;
 
+pub mod board;
 pub mod console;
 pub mod cpu;
 pub mod faults;
@@ -46,8 +47,9 @@ unsafe extern "Rust" {
 }
 
 /// Where head.S arrives: on the SVC stack, BSS clear, vectors in place, the early map live. `delta` is
-/// physical minus link address, `r2` what the loader left there, `psr` the CPSR that it started us with.
-extern "C" fn main(delta: u32, r2: u32, psr: u32) -> ! {
+/// physical minus link address, `r2` what the loader left there, `psr` the CPSR that it started us with, `entry`
+/// where it did.
+extern "C" fn main(delta: u32, r2: u32, psr: u32, entry: u32) -> ! {
     image::Placement::note(delta);
     let placement = image::placement();
     println!("armv7a-mm {} on {}", Active::NAME, cpu::Cpu);
@@ -57,10 +59,11 @@ extern "C" fn main(delta: u32, r2: u32, psr: u32) -> ! {
         placement.phys(image::whole().start()),
         image::whole(),
     );
-    let memory = ram::find(placement, r2);
-    println!("RAM: {} MiB", memory.bytes() >> 20);
-    for range in memory.as_slice() {
+    let ram = ram::find(placement, r2, entry);
+    println!("RAM: {} MiB", ram.ranges.bytes() >> 20);
+    for range in ram.ranges.as_slice() {
         println!("    {:#011x} to {:#011x}", range.base, range.end());
     }
-    boot_payload(kernel::start(&memory))
+    let devices = board::devices(&ram);
+    boot_payload(kernel::start(&ram, devices))
 }

@@ -8,7 +8,7 @@ use armv7a_mm::attr::{Access, Attrs, MemoryType};
 use armv7a_mm::format::{Active, Format, RUN};
 use armv7a_mm::table::walk::{self, Mapped};
 
-use crate::kernel::{DEVICES, Kernel, LAYOUT};
+use crate::kernel::{Kernel, LAYOUT, kernel};
 use crate::{image, live, println};
 
 /// Neighbouring leaves of one kind, which map neighbouring memory with one meaning.
@@ -108,10 +108,10 @@ fn memory(memory: MemoryType) -> &'static str {
 
 /// What the kernel uses a range for.
 fn label(range: VirtRange) -> &'static str {
-    let device = |(name, _, at)| (VirtRange::page(at) == range).then_some(name);
+    let device = kernel().devices.iter().find(|device| VirtRange::page(device.at) == range);
     let stack = |(_, stack): (_, VirtRange)| stack.encloses(range);
-    if let Some(name) = DEVICES.into_iter().find_map(device) {
-        name
+    if let Some(device) = device {
+        device.name
     } else if range == LAYOUT.vectors() {
         "vectors"
     } else if image::text().encloses(range) {

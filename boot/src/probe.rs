@@ -125,8 +125,8 @@ pub unsafe fn execute(at: VirtAddr) -> Probed<u32> {
 /// # Safety
 /// Nothing that Rust believes in is changed by what user mode does there.
 pub unsafe fn user(entry: VirtAddr, argument: u32, stack: VirtAddr) -> FaultRecord {
-    // User mode, ARM state, interrupts masked: nobody takes them here.
-    let psr = 0xD0;
+    // User mode, ARM state; interrupts and asynchronous aborts masked: nobody takes them here.
+    let psr = 0x1D0;
     let state = UserState { r: [argument, 0, 0, 0], sp: stack.0, lr: 0, pc: entry.0, psr };
     expect_resume();
     // SAFETY: the caller's promise; the kernel's registers are kept.

@@ -1,7 +1,9 @@
-//! What a boot stub asks of a device tree: which memory there is. Pure functions over bytes, which may hold anything.
+//! What a boot stub asks of a device tree: which memory there is, and where a device. Pure functions over bytes, which
+//! may hold anything.
 //!
 //! ```text
 //!   lib      checks the tree's bounds and reads its memory nodes
+//!   device   follows buses to a device
 //!   ranges   memory in order, told apart
 //!   error    why bytes describe no memory
 //! ```
@@ -13,6 +15,7 @@ use dtoolkit::Node;
 use dtoolkit::fdt::Fdt;
 use dtoolkit::standard::NodeStandard;
 
+mod device;
 mod error;
 mod ranges;
 
@@ -74,16 +77,21 @@ fn bounded(dtb: &[u8]) -> Option<()> {
     }
 }
 
+/// The tree in `dtb`, in which whatever is read stays in bounds. Bytes behind the tree are ignored.
+fn open(dtb: &[u8]) -> Result<Fdt<'_>, DtError> {
+    let size = total_size(dtb)?;
+    let dtb = dtb.get(..size).ok_or(DtError::Size(size))?;
+    bounded(dtb).ok_or(DtError::Unbounded)?;
+    Fdt::new(dtb).map_err(DtError::Broken)
+}
+
 /// The memory that the device tree in `dtb` describes, trimmed to whole pages. Bytes behind the tree are
 /// ignored. Never panics.
 ///
 /// # Errors
 /// Every [`DtError`].
 pub fn memory(dtb: &[u8]) -> Result<Ranges, DtError> {
-    let size = total_size(dtb)?;
-    let dtb = dtb.get(..size).ok_or(DtError::Size(size))?;
-    bounded(dtb).ok_or(DtError::Unbounded)?;
-    let tree = Fdt::new(dtb).map_err(DtError::Broken)?;
+    let tree = open(dtb)?;
     let cells = tree.root().address_space();
     if let Some(cells) =
         [cells.address_cells, cells.size_cells].into_iter().find(|cells| *cells > 2)
@@ -104,4 +112,13 @@ pub fn memory(dtb: &[u8]) -> Result<Ranges, DtError> {
         }
     }
     if ranges.as_slice().is_empty() { Err(DtError::NoMemory) } else { Ok(ranges) }
+}
+
+/// The address of the first register of a device that is compatible with one of `wanted`, and not disabled; `None`
+/// where there is none whose address the CPU could use. Never panics.
+///
+/// # Errors
+/// [`DtError::NoTree`], [`DtError::Size`], [`DtError::Unbounded`], [`DtError::Broken`].
+pub fn device(dtb: &[u8], wanted: &[&str]) -> Result<Option<u64>, DtError> {
+    Ok(device::below(open(dtb)?.root(), device::Buses::none(), wanted))
 }

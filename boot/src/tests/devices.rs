@@ -1,15 +1,16 @@
 //! Device memory: peripherals answer through it, by name, and nothing of it runs.
 
-use armv7a_mm::addr::{PhysAddr, VirtAddr, VirtRange};
+use armv7a_mm::addr::{VirtAddr, VirtRange};
 use armv7a_mm::attr::{Access, Attrs, MemoryType};
 use armv7a_mm::format::FaultKind;
 use armv7a_mm::table::edit::LeafSizes;
 
 use super::scratch::HERE;
 use super::support::Space;
+use crate::board::Device;
 use crate::faults::Vector;
 use crate::harness::Test;
-use crate::kernel::{DEVICES, Pgd, kernel};
+use crate::kernel::{Pgd, kernel};
 use crate::{check, check_eq, probe, skip};
 
 /// The tests.
@@ -21,10 +22,6 @@ pub const TESTS: &[Test] = &[
     Test { name: "devices::none-is-executed-or-a-user's", run: closed },
 ];
 
-/// Where the fixmap has the devices.
-const UART: VirtAddr = DEVICES[0].2;
-const GIC: VirtAddr = DEVICES[1].2;
-
 /// The last four identification registers of every PrimeCell (PL011: DDI 0183 3.3.18).
 const PRIMECELL: [u32; 4] = [0x0D, 0xF0, 0x05, 0xB1];
 
@@ -33,24 +30,31 @@ fn bytes(device: VirtAddr, offset: u32) -> [Option<u32>; 4] {
     [0, 4, 8, 12].map(|i| probe::read(VirtAddr(device.0 + offset + i)).ok().map(|word| word & 0xFF))
 }
 
+/// Why a test of the UART is skipped.
+const NO_UART: &str = "no PL011 is known on this board";
+
 fn uart() {
-    check_eq!(bytes(UART, 0xFF0), PRIMECELL.map(Some));
+    let Some(Device { at: uart, .. }) = kernel().devices.uart else { skip!("{NO_UART}") };
+    check_eq!(bytes(uart, 0xFF0), PRIMECELL.map(Some));
     // Part 0x011 of designer 0x41, Arm; the revision is in the high nibble of the third.
-    let [part, designer, revision, _] = bytes(UART, 0xFE0);
+    let [part, designer, revision, _] = bytes(uart, 0xFE0);
     check_eq!((part, designer), (Some(0x11), Some(0x10)));
     check_eq!(revision.map(|byte| byte & 0xF), Some(4));
 }
 
 fn interrupt_controller() {
-    let found = bytes(GIC, 0xFF0);
+    let Some(Device { at: gic, .. }) = kernel().devices.gic else {
+        skip!("no interrupt controller is known on this board");
+    };
+    let found = bytes(gic, 0xFF0);
     if found == [Some(0); 4] {
         skip!("a GICv3, which identifies itself beyond its first page");
     }
     check_eq!(found, PRIMECELL.map(Some));
     // GICD_TYPER: how many interrupts, in 32s, and how many CPUs. GICD_PIDR2: the architecture.
-    let typer = probe::read(VirtAddr(GIC.0 + 4)).unwrap_or(0);
+    let typer = probe::read(VirtAddr(gic.0 + 4)).unwrap_or(0);
     check!((typer & 0x1F) + 1 > 1, "{typer:#x}");
-    let architecture = bytes(GIC, 0xFE0)[2].map(|byte| byte >> 4);
+    let architecture = bytes(gic, 0xFE0)[2].map(|byte| byte >> 4);
     check!(matches!(architecture, Some(1 | 2)), "{architecture:?}");
 }
 
@@ -58,7 +62,8 @@ fn interrupt_controller() {
 const IBRD: u32 = 0x24;
 
 fn register() {
-    let at = VirtAddr(UART.0 + IBRD);
+    let Some(Device { at: uart, .. }) = kernel().devices.uart else { skip!("{NO_UART}") };
+    let at = VirtAddr(uart.0 + IBRD);
     let Ok(before) = probe::read(at) else { return check!(false, "it cannot be read") };
     for value in [0x1234, 0xFEDC] {
         // SAFETY: nobody uses the UART.
@@ -70,11 +75,11 @@ fn register() {
 }
 
 fn user() {
-    let (_, phys, _) = DEVICES[0];
+    let Some(Device { phys, .. }) = kernel().devices.uart else { skip!("{NO_UART}") };
     for memory in [MemoryType::Device, MemoryType::StronglyOrdered] {
         let mut space = Space::new();
         let attrs = Attrs::user(Access::ReadWrite).with_memory(memory);
-        let (range, phys) = (VirtRange::page(HERE), PhysAddr::from_u32(phys));
+        let range = VirtRange::page(HERE);
         // SAFETY: nobody uses the UART.
         let mapped = unsafe { Pgd::map(&mut space, range, phys, attrs, LeafSizes::PAGES) };
         check_eq!(mapped, Ok(()));
@@ -86,7 +91,10 @@ fn user() {
 }
 
 fn closed() {
-    for (name, _, at) in DEVICES {
+    if kernel().devices.iter().next().is_none() {
+        skip!("no device is known on this board");
+    }
+    for Device { name, at, .. } in kernel().devices.iter() {
         let leaf = kernel().swapper.lock().translate(at).and_then(|found| found.leaf());
         check_eq!(leaf.map(|leaf| leaf.attrs), Some(Attrs::device()), "{name}");
         // SAFETY: it does not run.

@@ -92,7 +92,11 @@ fn fill(space: &mut Space, random: &mut Random) -> Result<(), EditError> {
     for _ in 0..1500 {
         let at = VirtAddr(PAGES.start().0 + (random.below((PAGES.bytes() >> 12) as u32) << 12));
         let phys = PhysAddr::truncate(spare.base + (u64::from(random.below(pages)) << 12));
-        match space.map(VirtRange::page(at), phys, attrs(random), LeafSizes::LARGEST) {
+        let attrs = attrs(random);
+        if !support::is_spare(phys, 4096) {
+            continue;
+        }
+        match space.map(VirtRange::page(at), phys, attrs, LeafSizes::LARGEST) {
             Ok(())
             | Err(EditError::Mapped { .. } | EditError::Encode(EncodeError::ExecutableDevice(_))) =>
                 {}

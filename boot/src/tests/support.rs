@@ -16,6 +16,7 @@ use armv7a_mm::table::heap::TableCounts;
 use armv7a_mm::table::mem::Maintenance;
 
 use super::world;
+use crate::devicetree::Range;
 use crate::kernel::{Pgd, kernel};
 use crate::memory::{Machine, machine};
 use crate::{harness, image};
@@ -70,7 +71,7 @@ impl Drop for Balance {
     }
 }
 
-/// Hands out RAM of the linear map that nobody uses. Every test starts anew, from the first byte.
+/// Hands out RAM of the linear map that nobody uses. Every test starts anew, from the first byte that is spare.
 pub struct Spare {
     next: u64,
 }
@@ -83,13 +84,15 @@ impl Spare {
 
     /// `bytes` bytes, aligned to `1 << shift`, if so much is left.
     pub fn take(&mut self, bytes: u64, shift: u32) -> Option<PhysAddr> {
-        let start = self.next.next_multiple_of(1 << shift);
-        let end = start.checked_add(bytes)?;
-        if end > kernel().spare.end() {
+        let mut wanted = Range { base: self.next.next_multiple_of(1 << shift), bytes };
+        while let Some(taken) = kernel().taken.iter().find(|taken| wanted.overlaps(taken)) {
+            wanted.base = taken.end().next_multiple_of(1 << shift);
+        }
+        if wanted.end() > kernel().spare.end() {
             return None;
         }
-        self.next = end;
-        PhysAddr::new(start)
+        self.next = wanted.end();
+        PhysAddr::new(wanted.base)
     }
 
     /// A page: there is always one.
@@ -133,13 +136,17 @@ pub fn read(phys: PhysAddr) -> u32 {
     unsafe { at.read_volatile() }
 }
 
+/// Whether all of it is memory that nobody uses.
+pub fn is_spare(phys: PhysAddr, bytes: u64) -> bool {
+    let (kernel, wanted) = (kernel(), Range { base: phys.as_u64(), bytes });
+    let mut free = [Some(kernel.spare), kernel.high].into_iter().flatten();
+    free.any(|free| free.base <= wanted.base && wanted.end() <= free.end())
+        && !kernel.taken.iter().any(|taken| wanted.overlaps(taken))
+}
+
 /// Stops the run unless all of it is memory that nobody uses.
 pub fn assert_spare(phys: PhysAddr, bytes: u64) {
-    let kernel = kernel();
-    let spare = [Some(kernel.spare), kernel.high].into_iter().flatten().any(|range| {
-        range.base <= phys.as_u64() && phys.as_u64().saturating_add(bytes) <= range.end()
-    });
-    assert!(spare, "{bytes} bytes at {phys} are not for tests to use");
+    assert!(is_spare(phys, bytes), "{bytes} bytes at {phys} are not for tests to use");
 }
 
 /// An address space for a test: made empty, [entered](Self::enter) when wanted, left and given back when

@@ -4,6 +4,7 @@ use core::ops::ControlFlow;
 
 use armv7a_mm::addr::{VirtAddr, VirtRange};
 use armv7a_mm::armv7::barrier::{ISH, dsb, isb};
+use armv7a_mm::armv7::cp15::{MIDR, MPIDR};
 use armv7a_mm::armv7::mmu::{self, Query};
 use armv7a_mm::armv7::tlb::{self, Reach};
 use armv7a_mm::attr::{Access, Asid, Attrs};
@@ -68,9 +69,14 @@ fn invalidations() {
         ("TLBIASID", |reach| tlb::address_space(reach, Asid(0))),
         ("TLBIALL", tlb::all),
     ];
+    // Only the Multiprocessing Extensions have those that reach others (MPIDR.M; without them MPIDR reads as MIDR).
+    let reaches: &[_] = match MPIDR::read() >> 31 {
+        1 if MPIDR::read() != MIDR::read() => &[Reach::Local, Reach::InnerShareable],
+        _ => &[Reach::Local],
+    };
     older.enter();
     for (name, forget) in ways {
-        for reach in [Reach::Local, Reach::InnerShareable] {
+        for &reach in reaches {
             for (space, value) in [(&younger, VALUES[1]), (&older, VALUES[0])] {
                 // The TLB holds the other space's page when TTBR0 changes.
                 check!(probe::read(AT).is_ok());

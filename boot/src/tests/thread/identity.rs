@@ -10,14 +10,13 @@ use armv7a_mm::mm::{Layout, LayoutSpec};
 use armv7a_mm::table::edit::LeafSizes;
 use armv7a_mm::table::walk;
 
-use crate::kernel::kernel;
 use crate::tests::idmap::routine;
 use crate::tests::support::{self, Space};
 use crate::tests::windows::link;
 use crate::tests::world::World;
 use crate::{check, check_eq, image, probe, skip};
 
-/// On QEMU's virt machine, RAM starts 16 MiB above.
+/// Where RAM starts at 1 GiB, it starts 16 MiB above.
 static LAYOUT: Layout = Layout::checked(LayoutSpec::linux(0x3F00_0000));
 
 /// Physical minus virtual address in the world's linear map.
@@ -39,9 +38,7 @@ fn around() -> (VirtRange, PhysAddr) {
 /// The world, its linear map in leaves of these sizes; `None` where that would not be of spare memory.
 fn world(sizes: LeafSizes) -> Option<World> {
     let (range, phys) = around();
-    let spare = kernel().spare;
-    let fits = spare.base <= phys.as_u64() && phys.as_u64() + range.bytes() <= spare.end();
-    if !fits || !LAYOUT.lowmem().encloses(range) {
+    if !support::is_spare(phys, range.bytes()) || !LAYOUT.lowmem().encloses(range) {
         return None;
     }
     for offset in (0..BYTES).step_by(STEP as usize) {

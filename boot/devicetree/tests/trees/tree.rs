@@ -26,11 +26,13 @@ impl Tree {
     }
 }
 
-fn node(name: &str) -> DeviceTreeNode {
+/// A node with nothing in it.
+pub fn node(name: &str) -> DeviceTreeNode {
     DeviceTreeNode::new(name).expect("a name for a node")
 }
 
-fn property(name: &str, words: &[u32]) -> DeviceTreeProperty {
+/// A property of 32-bit numbers.
+pub fn property(name: &str, words: &[u32]) -> DeviceTreeProperty {
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
     DeviceTreeProperty::new(name, bytes).expect("a name for a property")
 }

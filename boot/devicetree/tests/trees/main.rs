@@ -1,0 +1,5 @@
+//! The reader of device trees against trees to order, and against what is none.
+
+mod devices;
+mod memory;
+mod tree;
