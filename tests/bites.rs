@@ -138,9 +138,20 @@ fn written_after_it_was_freed() {
     let _ = pte.load(3);
 }
 
+/// Maintenance by address of what is no longer a table's: on hardware it may fault.
+#[test]
+#[should_panic = "cleaned a table in use"]
+fn b52_cleaned_after_it_was_freed() {
+    let host = Host::new();
+    let [_, pte] = tree(&host, false);
+    give_back(&pte);
+    let (from, bytes) = pte.bytes(3..4);
+    host.clean(from, bytes);
+}
+
 #[test]
 #[should_panic = "with no break before make"]
-fn changed_without_a_break() {
+fn r4_changed_without_a_break() {
     let host = Host::new();
     let [_, pte] = tree(&host, true);
     store(&pte, 3, page(0x5000, NORMAL));

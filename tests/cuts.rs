@@ -11,11 +11,11 @@ use support::*;
 both_formats!(
     cut_a_run_of_blocks,
     cut_a_block_of_a_gib,
-    cut_user_blocks,
+    b37_b47_cut_user_blocks,
     what_is_not_cut_stays_large,
-    tables_go_with_their_last_leaf,
+    b46_tables_go_with_their_last_leaf,
     tables_that_stay,
-    changes_that_need_a_break,
+    b43_r4_changes_that_need_a_break,
     runs_that_cannot_change_as_runs,
 );
 
@@ -86,7 +86,7 @@ fn cut_a_block_of_a_gib<F: Format>() {
 }
 
 /// The same pgd again and again: what was split becomes large again once it was unmapped.
-fn cut_user_blocks<F: Format>() {
+fn b37_b47_cut_user_blocks<F: Format>() {
     let (host, layout) = (Host::<F>::new(), linux());
     let mut swapper = swapper(&host, &layout);
     let mut pgd = pgd(&host, &mut swapper);
@@ -130,8 +130,9 @@ fn what_is_not_cut_stays_large<F: Format>() {
     host.audit(swapper.root(), &[]);
 }
 
-/// Unmapped page by page, from either end: the last one takes its tables along.
-fn tables_go_with_their_last_leaf<F: Format>() {
+/// Unmapped page by page, from either end: the last one takes its tables along, and what they become next holds
+/// nothing of theirs.
+fn b46_tables_go_with_their_last_leaf<F: Format>() {
     let (host, layout) = (Host::<F>::new(), linux());
     let mut swapper = swapper(&host, &layout);
     let mut pgd = pgd(&host, &mut swapper);
@@ -139,8 +140,12 @@ fn tables_go_with_their_last_leaf<F: Format>() {
     let pages = [0x3FFF_E000, 0x3FFF_F000, 0x4000_0000, 0x400F_F000, 0x4010_0000, 0x4020_0000];
     let page = |at| VirtRange::page(VirtAddr(at));
     for backwards in [false, true] {
+        let mut model = Model::default();
         for at in pages {
             pgd.map_at(page(at), 0x7000_0000, USER, LeafSizes::LARGEST).unwrap();
+            model.map(page(at), 0x7000_0000, USER).unwrap();
+            // Their tables are those that others left the last time: nothing of those is in them.
+            model.assert_read(&host, pgd.root(), layout.user());
         }
         let mut order = pages;
         if backwards {
@@ -149,6 +154,8 @@ fn tables_go_with_their_last_leaf<F: Format>() {
         for at in order {
             assert_ne!(host.counts(), born);
             pgd.unmap_now(page(at)).unwrap();
+            model.clear(page(at));
+            model.assert_read(&host, pgd.root(), layout.user());
             host.assert_no_empty_table(pgd.root());
             host.audit(swapper.root(), &[pgd.root()]);
         }
@@ -156,7 +163,7 @@ fn tables_go_with_their_last_leaf<F: Format>() {
     }
 }
 
-/// B46: swapper's tables stay, empty, and serve the same addresses again.
+/// Swapper's tables stay, empty, and serve the same addresses again.
 fn tables_that_stay<F: Format>() {
     let (host, layout) = (Host::<F>::new(), linux());
     let mut swapper = swapper(&host, &layout);
@@ -171,9 +178,9 @@ fn tables_that_stay<F: Format>() {
     host.audit(swapper.root(), &[]);
 }
 
-/// R4: memory type and shareability change while nothing is there; the host insists on it. Permissions and
+/// Memory type and shareability change while nothing is there; the host insists on it. Permissions and
 /// the access flag change in place.
-fn changes_that_need_a_break<F: Format>() {
+fn b43_r4_changes_that_need_a_break<F: Format>() {
     let (host, layout) = (Host::<F>::new(), linux());
     let mut swapper = swapper(&host, &layout);
     let mut pgd = pgd(&host, &mut swapper);

@@ -16,12 +16,12 @@ use support::model::Model;
 use support::*;
 
 both_formats!(
-    all_of_the_address_space,
-    first_and_last_page,
-    last_physical_page,
-    misaligned_and_overflowing,
+    b32_b33_all_of_the_address_space,
+    b38_first_and_last_page,
+    b14_b17_r24_last_physical_page,
+    b33_r19_misaligned_and_overflowing,
     not_this_trees_to_edit,
-    sealed_entries,
+    b10_sealed_entries,
     words_of_unknown_meaning,
     identity_mappings_refused,
 );
@@ -73,8 +73,8 @@ fn translate<F: Format>(host: &Host<F>, va: u32) -> Option<PhysAddr> {
     walk::translate(&root, VirtAddr(va)).map(|to| to.phys)
 }
 
-/// B32, B33: ranges that end at 4 GiB, and the one that is everything.
-fn all_of_the_address_space<F: Format>() {
+/// Ranges that end at 4 GiB, and the one that is everything.
+fn b32_b33_all_of_the_address_space<F: Format>() {
     let host = Host::<F>::new();
     let mut tree = bare(&host);
     let all = VirtRange::ALL;
@@ -106,8 +106,8 @@ fn all_of_the_address_space<F: Format>() {
     }
 }
 
-/// B38: the first and the last entry of each table.
-fn first_and_last_page<F: Format>() {
+/// The first and the last entry of each table.
+fn b38_first_and_last_page<F: Format>() {
     let host = Host::<F>::new();
     let mut tree = bare(&host);
     for va in [0, 0xFFFF_F000] {
@@ -141,7 +141,7 @@ fn first_and_last_page<F: Format>() {
 }
 
 /// 40 bits, and in the classic format 32.
-fn last_physical_page<F: Format>() {
+fn b14_b17_r24_last_physical_page<F: Format>() {
     let host = Host::<F>::new();
     let mut tree = bare(&host);
     let page = range(0x4000_0000, 0x4000_1000);
@@ -171,7 +171,7 @@ fn last_physical_page<F: Format>() {
     assert_eq!(host.counts(), [1, 0, 0]);
 }
 
-fn misaligned_and_overflowing<F: Format>() {
+fn b33_r19_misaligned_and_overflowing<F: Format>() {
     let (host, layout) = (Host::<F>::new(), linux());
     let mut swapper = swapper(&host, &layout);
     let mut pgd = pgd(&host, &mut swapper);
@@ -191,6 +191,10 @@ fn misaligned_and_overflowing<F: Format>() {
     let device = USER.with_memory(MemoryType::Device).with_access(Access::ReadExecute);
     let executable = EditError::Encode(EncodeError::ExecutableDevice(MemoryType::Device));
     assert_eq!(pgd.map_at(page, 0x7000_0000, device, LARGEST), Err(executable));
+    assert_same(&host.snapshot(), &before);
+    pgd.map_at(page, 0x7000_0000, device.with_access(Access::Read), LARGEST).unwrap();
+    assert_eq!(pgd.protect_now(page, Access::ReadExecute), Err(executable));
+    pgd.unmap_now(page).unwrap();
     assert_same(&host.snapshot(), &before);
     assert_eq!(VirtRange::new(VirtAddr(5), 0), Err(RangeError::Empty));
     assert_eq!(VirtRange::new(VirtAddr(0xFFFF_F000), 0x1001), Err(RangeError::Overflow));
@@ -229,7 +233,7 @@ fn not_this_trees_to_edit<F: Format>() {
 }
 
 /// Once pgds hold copies, a present entry of swapper's does not change: not whole, not in part, at no depth.
-fn sealed_entries<F: Format>() {
+fn b10_sealed_entries<F: Format>() {
     let linux = LayoutSpec::linux(0xC000_0000);
     // Sections at the root, or a block in the private pmd; with all pmds, blocks of lowmem too.
     for (spec, block) in

@@ -20,13 +20,13 @@ both_formats!(
     forbidden_leaves,
     alignment_of_the_memory_decides,
     user_space_has_no_supersections,
-    supersections_reach_beyond_4_gib,
+    r6_supersections_reach_beyond_4_gib,
     empty_tables_stay_in_use,
-    no_access,
-    mapping_is_pure_insertion,
+    b16_b36_no_access,
+    r3_mapping_is_pure_insertion,
     first_conflict_is_named,
-    privileged_execution_is_closed,
-    the_kernel_half_is_global,
+    r8_privileged_execution_is_closed,
+    b27_r30_the_kernel_half_is_global,
     swapper_clears_and_modifies,
     visits_stop_when_told,
     readers_agree,
@@ -102,7 +102,7 @@ fn user_space_has_no_supersections<F: Format>() {
     host.audit(swapper.root(), &[pgd.root()]);
 }
 
-fn supersections_reach_beyond_4_gib<F: Format>() {
+fn r6_supersections_reach_beyond_4_gib<F: Format>() {
     let (host, layout) = (Host::<F>::new(), linux());
     let mut swapper = empty_swapper(&host, &layout);
     let high = range(0xD200_0000, 0xD400_0000);
@@ -164,8 +164,8 @@ fn empty_tables_stay_in_use<F: Format>() {
     host.audit(swapper.root(), &[]);
 }
 
-/// B16, B36: mapped for the kernel's bookkeeping, invalid for the hardware, gone when unmapped.
-fn no_access<F: Format>() {
+/// Mapped for the kernel's bookkeeping, invalid for the hardware, gone when unmapped.
+fn b16_b36_no_access<F: Format>() {
     let (host, layout) = (Host::<F>::new(), linux());
     let mut swapper = swapper(&host, &layout);
     let mut pgd = pgd(&host, &mut swapper);
@@ -186,8 +186,8 @@ fn no_access<F: Format>() {
     host.assert_no_empty_table(pgd.root());
 }
 
-/// R3: no TLB remembers a fault. Each live descriptor is stored once.
-fn mapping_is_pure_insertion<F: Format>() {
+/// No TLB remembers a fault. Each live descriptor is stored once.
+fn r3_mapping_is_pure_insertion<F: Format>() {
     let (host, layout) = (Host::<F>::new(), linux());
     let mut swapper = empty_swapper(&host, &layout);
     host.take_log();
@@ -239,7 +239,7 @@ fn first_conflict_is_named<F: Format>() {
 
 /// What user space maps is closed to privileged execution: by the leaf, or where it has no such bit by the
 /// entry above it.
-fn privileged_execution_is_closed<F: Format>() {
+fn r8_privileged_execution_is_closed<F: Format>() {
     for (features, closed) in [(PXN, true), (Features { pxn: false }, false)] {
         let (host, layout) = (Host::<F>::new(), linux());
         let mut swapper = Swapper::<F, _>::new(&host, &layout, features).unwrap();
@@ -261,20 +261,37 @@ fn privileged_execution_is_closed<F: Format>() {
     }
 }
 
-/// B27, R30: kernel mappings are global, user mappings are not; each half refuses the other's.
-fn the_kernel_half_is_global<F: Format>() {
+/// Kernel mappings are global, user mappings are not; each half refuses the other's.
+fn b27_r30_the_kernel_half_is_global<F: Format>() {
     let (host, layout) = (Host::<F>::new(), linux());
     let mut swapper = swapper(&host, &layout);
     let mut pgd = pgd(&host, &mut swapper);
-    let (user, kernel) = (range(0x4000_0000, 0x4000_1000), range(0xD000_0000, 0xD000_1000));
+    let (page, kernel) = (range(0x4000_0000, 0x4000_1000), range(0xD000_0000, 0xD000_1000));
     let before = host.snapshot();
     let wrong = Err(EditError::WrongHalf);
-    assert_eq!(pgd.map_at(user, 0, USER.with_global(true), LeafSizes::LARGEST), wrong);
+    assert_eq!(pgd.map_at(page, 0, USER.with_global(true), LeafSizes::LARGEST), wrong);
     assert_eq!(swapper.map_at(kernel, 0, DATA.with_global(false), LeafSizes::LARGEST), wrong);
     assert_same(&host.snapshot(), &before);
-    pgd.map_at(user, 0x7000_0000, USER, LeafSizes::LARGEST).unwrap();
-    pgd.modify_now(user, |attrs| attrs.with_global(true)).unwrap();
-    assert!(!pgd.translate(user.start()).unwrap().leaf().unwrap().attrs.global);
+    // Every kind of leaf, as it was made and after a change that asks for the other scope.
+    let (user, kernel) = (range(LONG.0 - 0x9000_0000, 0x8000_0000), range(LONG.0, LONG.1));
+    pgd.map_at(user, 0x70FF_E000, USER, LeafSizes::LARGEST).unwrap();
+    swapper.map_at(kernel, 0x70FF_E000, DATA, LeafSizes::LARGEST).unwrap();
+    for change in [false, true] {
+        if change {
+            pgd.modify_now(user, |attrs| attrs.mkold().with_global(true)).unwrap();
+            // SAFETY: nobody reaches memory through these tables.
+            unsafe { swapper.modify(kernel, |attrs| attrs.mkold().with_global(false)) }
+                .unwrap()
+                .pay();
+        }
+        let root = pgd.view();
+        let all = walk::visit(&root, VirtRange::ALL, &mut |mapped| {
+            let kernels = layout.kernel().contains(mapped.range.start());
+            assert_eq!(mapped.leaf.attrs.global, kernels, "{}", mapped.range);
+            ControlFlow::<()>::Continue(())
+        });
+        assert!(all.is_continue());
+    }
 }
 
 fn visits_stop_when_told<F: Format>() {

@@ -12,11 +12,11 @@ use support::*;
 
 both_formats!(
     the_root_of_swapper,
-    map_into_nothing,
-    map_beside_what_is_mapped,
+    b34_map_into_nothing,
+    b34_map_beside_what_is_mapped,
     map_into_a_sealed_swapper,
     cut_both_ends_of_one_leaf,
-    cut_two_leaves,
+    b34_cut_two_leaves,
     cut_runs_needs_nothing,
     seal_with_eager_windows,
     pgd_alloc_seals_with_eager_windows,
@@ -38,7 +38,7 @@ fn the_root_of_swapper<F: Format>() {
 }
 
 /// A page, a block, a page, across two root entries.
-fn map_into_nothing<F: Format>() {
+fn b34_map_into_nothing<F: Format>() {
     let (host, layout) = (Host::<F>::new(), linux());
     let mut swapper = swapper(&host, &layout);
     let mut pgd = pgd(&host, &mut swapper);
@@ -51,7 +51,7 @@ fn map_into_nothing<F: Format>() {
 }
 
 /// Some of the tables are there.
-fn map_beside_what_is_mapped<F: Format>() {
+fn b34_map_beside_what_is_mapped<F: Format>() {
     let (host, layout) = (Host::<F>::new(), linux());
     let mut swapper = swapper(&host, &layout);
     let mut pgd = pgd(&host, &mut swapper);
@@ -135,7 +135,7 @@ fn cut_both_ends_of_one_leaf<F: Format>() {
     check_cut::<F>(range(0x4020_0000, 0x4040_0000), range(0x4020_1000, 0x4020_2000), 1);
 }
 
-fn cut_two_leaves<F: Format>() {
+fn b34_cut_two_leaves<F: Format>() {
     // Two sections, or two blocks of one block of a GiB.
     check_cut::<F>(
         range(0x4000_0000, 0x8000_0000),

@@ -121,12 +121,12 @@ fn check<F: Format>(rows: &[Row], bits: u32, word: impl Fn(u32) -> u32) {
 }
 
 #[test]
-fn every_short_status() {
+fn b21_b65_r28_every_short_status() {
     check::<Classic>(&SHORT, 5, |status| (status & 16) << 6 | 9 << 4 | status & 15);
 }
 
 #[test]
-fn every_long_status() {
+fn b21_b65_r28_every_long_status() {
     check::<Lpae>(&LONG, 6, |status| 1 << 9 | status);
 }
 

@@ -7,10 +7,10 @@ use support::kernel::*;
 use support::*;
 
 both_formats!(
-    the_recipe,
+    b44_r2_r29_the_recipe,
     one_by_one_up_to_a_limit,
-    at_the_top_of_the_address_space,
-    code_is_predicted,
+    b32_b50_at_the_top_of_the_address_space,
+    r2_code_is_predicted,
     merged_debts_are_paid_once,
     an_unpaid_debt_is_paid_when_dropped,
     nothing_changed_nothing_owed,
@@ -49,8 +49,8 @@ fn debts<F: Format>(host: &Host<F>) -> Vec<Op> {
     log[first.unwrap_or(log.len())..].to_vec()
 }
 
-/// R2: stores, cleans, DSB ISHST, TLBI, DSB ISH, ISB; then the tables are freed (R29).
-fn the_recipe<F: Format>() {
+/// Stores, cleans, DSB ISHST, TLBI, DSB ISH, ISB; then the tables are freed (R29).
+fn b44_r2_r29_the_recipe<F: Format>() {
     let (host, layout) = (Host::<F>::new(), linux());
     let mut pgd = with_pages(&host, &layout, 1, Some(ASID));
     pgd.unmap_now(pages(BASE, 1)).unwrap();
@@ -99,8 +99,8 @@ fn one_by_one_up_to_a_limit<F: Format>() {
     assert_eq!(debts(&host), [Op::DsbIshst, Op::Mvaa(page), Op::DsbIsh, Op::Isb]);
 }
 
-/// B32, B50: the last page's successor is no address.
-fn at_the_top_of_the_address_space<F: Format>() {
+/// The last page's successor is no address.
+fn b32_b50_at_the_top_of_the_address_space<F: Format>() {
     let (host, layout) = (Host::<F>::new(), linux());
     let mut swapper = empty_swapper(&host, &layout);
     let top = range(0xFFFF_D000, 0);
@@ -113,7 +113,7 @@ fn at_the_top_of_the_address_space<F: Format>() {
 }
 
 /// Predictions go where code was or will be, and only there.
-fn code_is_predicted<F: Format>() {
+fn r2_code_is_predicted<F: Format>() {
     let (host, layout) = (Host::<F>::new(), linux());
     let mut pgd = with_pages(&host, &layout, 4, Some(ASID));
     let page = pages(BASE, 1);

@@ -55,7 +55,7 @@ fn check<F: Format>(depth: usize, rows: &[(u64, Entry)]) {
 /// B 2, 1 at 1, PXN 0. AP\[0\] is the access flag (B3.7.1, AFE = 1); {TEX\[0\], C, B} is the memory index
 /// (B3.8.3, TRE = 1).
 #[test]
-fn classic_sections() {
+fn r22_classic_sections() {
     use MemoryType::*;
     check::<Classic>(
         0,
@@ -99,7 +99,7 @@ fn classic_sections() {
 
 /// B3.5.1: PA\[39:36\] in 8:5, PA\[35:32\] in 23:20, bit 18 set.
 #[test]
-fn classic_supersections() {
+fn b45_r6_classic_supersections() {
     check::<Classic>(
         0,
         &[
@@ -117,7 +117,7 @@ fn classic_supersections() {
 
 /// B3.5.1: base 31:10, domain 8:5, NS 3, PXN 2, 0b01.
 #[test]
-fn classic_tables() {
+fn r22_classic_tables() {
     check::<Classic>(
         0,
         &[
@@ -133,7 +133,7 @@ fn classic_tables() {
 /// C 3, B 2, 1 at 1, XN 0. Large page: base 31:16, XN 15, TEX 14:12, nG 11, S 10, AP\[2\] 9, 0 at 8:6,
 /// AP\[1:0\] 5:4, C 3, B 2, 0b01.
 #[test]
-fn classic_pages() {
+fn b41_b42_r7_classic_pages() {
     use MemoryType::*;
     check::<Classic>(
         1,
@@ -214,7 +214,7 @@ fn lpae_pages() {
 /// B3.6.1: a block is 0b01, its base 39:30 at the first level and 39:21 at the second; a table is 0b11, its
 /// base 39:12.
 #[test]
-fn lpae_blocks_and_tables() {
+fn r23_lpae_blocks_and_tables() {
     let tables = [
         (SW[0] + 0x12_3456_7000 + 3, table(0x12_3456_7000, Owner::Swapper, false)),
         (0x12_3456_7000 + 3, table(0x12_3456_7000, Owner::User, false)),
@@ -244,7 +244,7 @@ fn lpae_blocks_and_tables() {
 
 /// Words that the manual reserves, and words that have a meaning but are never written here.
 #[test]
-fn reserved_words() {
+fn r10_reserved_words() {
     let classic: [(usize, u32); 15] = [
         (0, 0x9ABC_DC61), // domain 3
         (0, 0x9ABC_DC09), // NS in a table entry
@@ -290,7 +290,7 @@ fn reserved_words() {
 /// ORn 16 bits up (0b01 write-back write-allocate, 0b10 write-through, 0b11 write-back). Index 1 is device; 2
 /// write-through, 3 write-back, 4 not cached, 7 write-back write-allocate. B4.1, PRRR and NMRR.
 #[test]
-fn classic_registers() {
+fn b64_r16_r21_classic_registers() {
     let types = (0b01 << 2) + (0b10 << 4) + (0b10 << 6) + (0b10 << 8) + (0b10 << 14);
     let inner = (1u32 << 26) + (1 << 27) + (1 << 28) + (1 << 31);
     assert_eq!(Classic::REMAP[0], types + (1 << 16) + (1 << 17) + (1 << 19) + inner);
@@ -310,10 +310,20 @@ fn classic_registers() {
 /// write-through, 0b1110 write-back, 0b1111 write-back write-allocate, each allocating on reads. B4.1, MAIR0.
 /// TTBCR: EAE 31, EPD1 23, SH0 13:12, ORGN0 11:10, IRGN0 9:8, T0SZ 2:0. B4.1, TTBCR.
 #[test]
-fn lpae_registers() {
+fn b64_r13_lpae_registers() {
     assert_eq!(Lpae::REMAP, [u32::from_le_bytes([0x00, 0x04, 0xAA, 0xEE]), 0xFF00_0044]);
     assert_eq!(Lpae::TTBCR, (1 << 31) + (1 << 23) + (0b11 << 12) + (0b01 << 10) + (0b01 << 8));
     // The ASID in 55:48. B4.1, TTBR0, 64-bit format.
     assert_eq!(Lpae::ttbr0(phys(0x12_3456_7820), Asid(0xA5)), 0x00A5_0012_3456_7820);
     assert_eq!(Lpae::root(0x00A5_0012_3456_7820), phys(0x12_3456_7820));
+}
+
+/// SCTLR: M 0, C 2, Z 11, I 12, TRE 28, AFE 29 on; A 1, V 13, HA 17, WXN 19, UWXN 20, EE 25, TE 30 off. B4.1, SCTLR.
+/// WXN and UWXN do not exist before the Virtualization Extensions: nothing relies on them.
+#[test]
+fn r26_the_control_register() {
+    use armv7a_mm::format::control::sctlr;
+    let bits = |bits: &[u32]| bits.iter().map(|bit| 1 << bit).sum::<u32>();
+    assert_eq!(sctlr::ON, bits(&[0, 2, 11, 12, 28, 29]));
+    assert_eq!(sctlr::CLEAR, bits(&[1, 13, 17, 19, 20, 25, 30]));
 }

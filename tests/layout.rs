@@ -13,8 +13,8 @@ use support::*;
 both_formats!(
     grid_of_layouts,
     grid_of_layouts_with_eager_windows,
-    verdicts,
-    half_of_a_pair_is_not_the_other,
+    b11_verdicts,
+    b09_half_of_a_pair_is_not_the_other,
     inaccessible_is_not_retried,
 );
 
@@ -164,7 +164,7 @@ fn a_checked_layout_says_why() {
 }
 
 /// Only the kernel's own translation fault in its half, where swapper has something, is worth a retry.
-fn verdicts<F: Format>() {
+fn b11_verdicts<F: Format>() {
     let (host, layout) = (Host::<F>::new(), linux());
     let mut swapper = swapper(&host, &layout);
     let pgd = pgd(&host, &mut swapper);
@@ -206,8 +206,8 @@ fn verdicts<F: Format>() {
     assert_eq!(pgd.translate(VirtAddr(module)), swapper.translate(VirtAddr(module)));
 }
 
-/// B09: a fault copies the entry of its address, not its neighbour's.
-fn half_of_a_pair_is_not_the_other<F: Format>() {
+/// A fault copies the entry of its address, not its neighbour's.
+fn b09_half_of_a_pair_is_not_the_other<F: Format>() {
     let (host, layout) = (Host::<F>::new(), linux());
     let mut swapper = empty_swapper(&host, &layout);
     let pgd = pgd(&host, &mut swapper);

@@ -9,7 +9,12 @@ use support::model::{Model, assert_whole_runs};
 use support::random::Random;
 use support::*;
 
-both_formats!(user_half, kernel_half, kernel_half_sealed, two_pgds_and_swapper);
+both_formats!(
+    b39_b68_user_half,
+    b39_b68_kernel_half,
+    b68_kernel_half_sealed,
+    b68_two_pgds_and_swapper
+);
 
 /// Where a pgd is edited: from FIRST_USER_ADDRESS, across a root entry's border, up to TASK_SIZE.
 const USER: [(u32, u32); 3] =
@@ -169,7 +174,7 @@ const STEPS: usize = 6000;
 const USER_DATA: Attrs = Attrs::user(Access::ReadWrite);
 const KERNEL_DATA: Attrs = Attrs::kernel(Access::ReadWrite);
 
-fn user_half<F: Format>() {
+fn b39_b68_user_half<F: Format>() {
     let (host, layout) = (Host::<F>::new(), linux());
     let mut swapper = swapper(&host, &layout);
     let mut pgd = pgd(&host, &mut swapper);
@@ -191,11 +196,11 @@ fn user_half<F: Format>() {
     host.audit(swapper.root(), &[]);
 }
 
-fn kernel_half<F: Format>() {
+fn b39_b68_kernel_half<F: Format>() {
     check_kernel::<F>(2, false);
 }
 
-fn kernel_half_sealed<F: Format>() {
+fn b68_kernel_half_sealed<F: Format>() {
     check_kernel::<F>(3, true);
 }
 
@@ -218,7 +223,7 @@ fn check_kernel<F: Format>(seed: u64, sealed: bool) {
 }
 
 /// Three trees that share tables; faults bring what swapper maps into the pgds.
-fn two_pgds_and_swapper<F: Format>() {
+fn b68_two_pgds_and_swapper<F: Format>() {
     let (host, layout) = (Host::<F>::new(), linux());
     let mut swapper = empty_swapper(&host, &layout);
     let mut pgds = [pgd(&host, &mut swapper), pgd(&host, &mut swapper)];

@@ -10,7 +10,7 @@ use support::*;
 both_formats!(
     comes_back_as_new,
     leftovers_are_freed,
-    what_swapper_maps_meanwhile_is_filled_in,
+    b49_what_swapper_maps_meanwhile_is_filled_in,
     an_identity_mapping_in_the_kernel_half_ends_it,
     low_vectors_leave_no_place,
     shrinks,
@@ -68,7 +68,7 @@ fn leftovers_are_freed<F: Format>() {
 }
 
 /// A copy of swapper's entry is absent or right, however long the pgd was put by.
-fn what_swapper_maps_meanwhile_is_filled_in<F: Format>() {
+fn b49_what_swapper_maps_meanwhile_is_filled_in<F: Format>() {
     let (host, layout) = (Host::<F>::new(), linux());
     let mut swapper = swapper(&host, &layout);
     let pgd = swapper.pgd_alloc().unwrap();

@@ -11,11 +11,11 @@ use support::*;
 
 both_formats!(
     window_shares_a_root_entry,
-    abort_on_the_window_of_a_dying_pgd,
-    identity_mapping_lands_on_marked_entries,
+    b05_abort_on_the_window_of_a_dying_pgd,
+    b01_identity_mapping_lands_on_marked_entries,
     low_vectors,
     low_vectors_in_a_private_table,
-    pgd_alloc_unwinds,
+    b05_pgd_alloc_unwinds,
     placements_of_the_window,
 );
 
@@ -62,7 +62,7 @@ fn window_shares_a_root_entry<F: Format>() {
 }
 
 /// Case 2: what a fault copied into a dying pgd is swapper's still.
-fn abort_on_the_window_of_a_dying_pgd<F: Format>() {
+fn b05_abort_on_the_window_of_a_dying_pgd<F: Format>() {
     let (host, layout) = (Host::<F>::new(), linux());
     let mut swapper = swapper(&host, &layout);
     let mut dying = pgd(&host, &mut swapper);
@@ -126,7 +126,7 @@ const IDENTITY: [(u32, u32); 7] = [
 
 /// Case 3: PHYS_OFFSET > PAGE_OFFSET. Swapper's tables stay as they are, what is mapped beside the identity
 /// mapping keeps working, and del restores what was there.
-fn identity_mapping_lands_on_marked_entries<F: Format>() {
+fn b01_identity_mapping_lands_on_marked_entries<F: Format>() {
     let linux = LayoutSpec::linux(0x4000_0000);
     check_identity_mappings::<F>(&layout(linux));
     check_identity_mappings::<F>(&layout(LayoutSpec { pmds: Pmds::Always, ..linux }));
@@ -229,7 +229,7 @@ fn check_low_vectors<F: Format>(host: &Host<F>, layout: &Layout, born: [usize; 3
 }
 
 /// Case 5: whichever allocation fails, what was allocated before is given back.
-fn pgd_alloc_unwinds<F: Format>() {
+fn b05_pgd_alloc_unwinds<F: Format>() {
     let cases = [
         (LayoutSpec::linux(0xC000_0000), born::<F>([1, 0, 0], [1, 1, 0])),
         (LayoutSpec::modules_at_border(0xC000_0000), [1, 0, 0]),

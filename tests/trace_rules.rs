@@ -47,8 +47,8 @@ macro_rules! everywhere {
 }
 
 everywhere! {
-    /// R1, R3: into a table that is there, one store each, and nothing to invalidate.
-    fn map_into_a_table(fixture, expect) {
+    /// Into a table that is there, one store each, and nothing to invalidate.
+    fn b31_r1_r3_map_into_a_table(fixture, expect) {
         let events = fixture.trace(true, |system| {
             let attrs = Attrs::user(Access::ReadExecute);
             // SAFETY: nothing real is mapped.
@@ -63,8 +63,8 @@ everywhere! {
         assert_eq!(stores(&events), 3, "R11: one store for each descriptor");
     }
 
-    /// R1: a new table is complete, cleaned and behind a barrier before the one store that links it.
-    fn map_with_a_new_table(fixture, expect) {
+    /// A new table is complete, cleaned and behind a barrier before the one store that links it.
+    fn b30_r1_map_with_a_new_table(fixture, expect) {
         let events = fixture.trace(true, |system| {
             let attrs = Attrs::user(Access::Read);
             // SAFETY: nothing real is mapped.
@@ -79,8 +79,8 @@ everywhere! {
         assert_eq!(stores(&events), 1, "the link alone is seen");
     }
 
-    /// R2: one page of a table that stays.
-    fn unmap_a_page(fixture, expect) {
+    /// One page of a table that stays.
+    fn r2_unmap_a_page(fixture, expect) {
         let events = fixture.trace(false, |system| {
             // SAFETY: nothing uses it.
             unsafe { system.spaces[0].pgd.unmap(pages(USER, 1)) }.expect("unmapped").pay();
@@ -90,8 +90,8 @@ everywhere! {
         assert_eq!(stores(&events), 1);
     }
 
-    /// R2: an executable one, so that branch predictions go too.
-    fn unmap_an_executable_page(fixture, expect) {
+    /// An executable one, so that branch predictions go too.
+    fn r2_unmap_an_executable_page(fixture, expect) {
         // SAFETY: nothing real is mapped.
         unsafe {
             let pgd = &mut fixture.system.spaces[0].pgd;
@@ -104,8 +104,8 @@ everywhere! {
         expect(&events, "scwtbdi");
     }
 
-    /// R29, B03: the last pages of a table: cleared, cut off, forgotten, and only then freed.
-    fn unmap_the_last_pages(fixture, expect) {
+    /// The last pages of a table: cleared, cut off, forgotten, and only then freed.
+    fn b03_r29_unmap_the_last_pages(fixture, expect) {
         let events = fixture.trace(false, |system| {
             // SAFETY: nothing uses it.
             unsafe { system.spaces[0].pgd.unmap(pages(USER, 2)) }.expect("unmapped").pay();
@@ -118,8 +118,8 @@ everywhere! {
         assert_eq!(tlbis(&events), [Forget::Space(1)]);
     }
 
-    /// R2: only permissions change, so the new descriptor takes the old one's place at once.
-    fn protect(fixture, expect) {
+    /// Only permissions change, so the new descriptor takes the old one's place at once.
+    fn r2_r11_protect(fixture, expect) {
         let events = fixture.trace(false, |system| {
             // SAFETY: nothing uses it.
             unsafe { system.spaces[0].pgd.protect(pages(USER, 2), Access::Read) }
@@ -130,8 +130,8 @@ everywhere! {
         assert_eq!(stores(&events), 2, "R11: one store for each descriptor");
     }
 
-    /// R4: another memory type: absent and forgotten in between, page by page.
-    fn break_before_make(fixture, expect) {
+    /// Another memory type: absent and forgotten in between, page by page.
+    fn r4_break_before_make(fixture, expect) {
         let events = fixture.trace(false, |system| {
             let change = |attrs: Attrs| attrs.with_memory(MemoryType::NonCacheable);
             // SAFETY: nothing uses it.
@@ -142,8 +142,8 @@ everywhere! {
         assert!(trace.starts_with(if trace.contains('c') { "scwtbdis" } else { "swtbdis" }), "{trace}");
     }
 
-    /// R2 for kernel pages: in every address space.
-    fn kernel_unmap(fixture, expect) {
+    /// Kernel pages: in every address space.
+    fn b28_r2_kernel_unmap(fixture, expect) {
         let events = fixture.trace(false, |system| {
             // SAFETY: nothing uses it.
             unsafe { system.swapper.unmap(pages(KERNEL, 1)) }.expect("unmapped").pay();
@@ -152,8 +152,8 @@ everywhere! {
         assert_eq!(tlbis(&events), [Forget::PageOfAll(KERNEL)]);
     }
 
-    /// R3: many pages are forgotten by one operation.
-    fn unmap_many(fixture, expect) {
+    /// Many pages are forgotten by one operation.
+    fn r3_unmap_many(fixture, expect) {
         let range = pages(USER + 0x10_0000, 200);
         // SAFETY: nothing real is mapped.
         unsafe {
@@ -168,8 +168,8 @@ everywhere! {
         assert_eq!(tlbis(&events), [Forget::Space(1)]);
     }
 
-    /// R3: an address space is made with nothing to invalidate, and nobody walks it meanwhile.
-    fn pgd_alloc(fixture, expect) {
+    /// An address space is made with nothing to invalidate, and nobody walks it meanwhile.
+    fn r3_pgd_alloc(fixture, expect) {
         let events = fixture.trace(true, |system| {
             let pgd = system.swapper.pgd_alloc().expect("memory");
             system.sim.adopt(pgd.root().as_u64(), None, false);
@@ -179,8 +179,8 @@ everywhere! {
         expect(&events, "acwi");
     }
 
-    /// R29: every table of an address space that ran is freed behind the invalidation.
-    fn pgd_free(fixture, expect) {
+    /// Every table of an address space that ran is freed behind the invalidation.
+    fn r29_pgd_free(fixture, expect) {
         (0..fixture.system.sim.setup().cpus).for_each(|cpu| fixture.system.switch(cpu, None));
         let events = fixture.trace(false, |system| {
             let space = system.spaces.remove(0);
@@ -192,8 +192,8 @@ everywhere! {
         assert_eq!(tlbis(&events), [Forget::Space(1)]);
     }
 
-    /// R1, R3: a fault copies an entry: one store, nothing to invalidate.
-    fn fault(fixture, expect) {
+    /// A fault copies an entry: one store, nothing to invalidate.
+    fn r1_r3_fault(fixture, expect) {
         // In the slot of a root entry that the space does not have yet.
         let at = if F::LPAE { 0xBF00_0000 } else { KERNEL + 0x0100_0000 };
         let kernel = Attrs::kernel(Access::ReadWrite);
@@ -213,8 +213,8 @@ everywhere! {
         assert_eq!(stores(&events), 1);
     }
 
-    /// R3, B03: an identity mapping comes with nothing to invalidate, and goes as tables go.
-    fn identity(fixture, expect) {
+    /// An identity mapping comes with nothing to invalidate, and goes as tables go.
+    fn b03_b57_r3_identity(fixture, expect) {
         let range = pages(0x0080_0000, 1);
         let events = fixture.trace(true, |system| {
             // SAFETY: nothing real is mapped.
@@ -233,9 +233,9 @@ everywhere! {
     }
 }
 
-/// R29: what two spaces owe, one for a page, the other for a page and its table, is paid at once and covers both.
+/// What two spaces owe, one for a page, the other for a page and its table, is paid at once and covers both.
 #[test]
-fn merged_flushes_cover_both() {
+fn r29_merged_flushes_cover_both() {
     let mut fixture = Fixture::<Classic>::new(Setup::new(false, 2, true, 1));
     let system = &mut fixture.system;
     assert!(system.alloc());
@@ -259,10 +259,10 @@ fn merged_flushes_cover_both() {
     fixture.system.scrap();
 }
 
-/// R29: an address space that ran and mapped nothing is forgotten all the same, before another one, with another
+/// An address space that ran and mapped nothing is forgotten all the same, before another one, with another
 /// identifier, gets its root and its private table.
 #[test]
-fn a_spare_root_is_forgotten() {
+fn r29_a_spare_root_is_forgotten() {
     let mut fixture = Fixture::<Lpae>::new(Setup::new(true, 2, true, 1));
     let system = &mut fixture.system;
     let swapper = system.swapper.root().as_u64();
@@ -295,10 +295,10 @@ fn a_spare_root_is_forgotten() {
     fixture.system.scrap();
 }
 
-/// R1, R5: a block of 1 GiB is cut in the middle of a page table: all of what replaces it is cleaned and behind a
+/// A block of 1 GiB is cut in the middle of a page table: all of what replaces it is cleaned and behind a
 /// barrier before it is linked, and every CPU finds the rest where it was.
 #[test]
-fn a_block_is_split_twice() {
+fn r1_r5_a_block_is_split_twice() {
     for (cpus, coherent) in [(1, true), (1, false), (4, true), (4, false)] {
         let mut fixture = Fixture::<Lpae>::new(Setup::new(true, cpus, coherent, 1));
         let (block, hole) = (0x4000_0000, 0x5234_5000);
@@ -328,9 +328,9 @@ fn a_block_is_split_twice() {
     }
 }
 
-/// B32, B50: a flush at the top of the address space reaches its last page.
+/// A flush at the top of the address space reaches its last page.
 #[test]
-fn the_last_page_is_flushed() {
+fn b32_b50_the_last_page_is_flushed() {
     let mut fixture = Fixture::<Lpae>::new(Setup::new(true, 2, false, 1));
     let range = pages(0xFFFF_E000, 2);
     let attrs = Attrs::kernel(Access::ReadWrite);

@@ -72,7 +72,7 @@ fn permissions() {
 
 /// B3.6.2: PXNTable 59, XNTable 60, APTable 62:61, NSTable 63, at either level of tables, restrict.
 #[test]
-fn hierarchical_permissions() {
+fn r23_hierarchical_permissions() {
     let all = 0x5403 | 1 << 6;
     for (first, second) in [(true, false), (false, true), (true, true)] {
         let under = |bit: u32, page| {
@@ -123,7 +123,7 @@ fn blocks() {
 
 /// Type 0b01 is reserved at the third level; types with bit 0 clear are invalid at every one (R10).
 #[test]
-fn invalid_descriptors() {
+fn r10_invalid_descriptors() {
     assert_eq!(tree(0, 0, 0x5401).ask(0xc0a0_7000, READ), Err((FaultKind::Translation, 3)));
     for junk in [0u64, 2, !3, !1] {
         let at = |level| Err((FaultKind::Translation, level));
@@ -156,7 +156,7 @@ fn access_flag() {
 
 /// All 64 pairs of T0SZ and T1SZ, at every border (B3.6.4 to B3.6.6; R18).
 #[test]
-fn ttbr_regions() {
+fn r18_ttbr_regions() {
     const TOP: u64 = 1 << 32;
     for (t0, t1) in (0..8u32).flat_map(|t0| (0..8u32).map(move |t1| (t0, t1))) {
         // Where TTBR0's addresses end and TTBR1's begin.

@@ -45,7 +45,7 @@ fn section() {
 
 /// PXN sections are type 0b11, which is reserved on CPUs without PXN (ID_MMFR0 below 4).
 #[test]
-fn section_pxn() {
+fn b45_r8_section_pxn() {
     let word = 0x4020_0c03;
     assert_eq!(first(regs(), word).rights(0xc000_0000), "rw-/rwx");
     let old = Regs { id_mmfr0: 3, ..regs() };
@@ -63,7 +63,7 @@ fn section_pxn() {
 
 /// B3.5.1: bit 18; PA[39:36] in 8:5, PA[35:32] in 23:20, PA[31:24] in 31:24; always domain 0.
 #[test]
-fn supersection_above_4_gib() {
+fn r6_supersection_above_4_gib() {
     // PA 0x12_3400_0000, AP = 001; the low nibble of the high part would be domain 1, which is closed.
     let word = 0x3424_0422;
     let entry = 0x4000 + 0xc5a * 4;
@@ -109,7 +109,7 @@ fn small_page() {
 
 /// B3.5.1: large page: base 31:16, XN 15, TEX 14:12; the rest as in a small page.
 #[test]
-fn large_page() {
+fn r7_large_page() {
     // One of sixteen words, for page 0x1B.
     let machine = first(regs(), 0x8001).word(0x8000 + 0x1b * 4, 0x6789_8031);
     assert_eq!(machine.ask(0xc001_bcde, USER_READ), Ok(0x6789_bcde));
@@ -122,7 +122,7 @@ fn large_page() {
 
 /// B3.7.1, AP[2:0] with SCTLR.AFE = 0, on sections and pages.
 #[test]
-fn permissions_without_access_flag() {
+fn b45_r9_permissions_without_access_flag() {
     let table =
         ["---/---", "rwx/---", "rwx/r-x", "rwx/rwx", "---/---", "r-x/---", "r-x/r-x", "r-x/r-x"];
     for (ap, wanted) in (0u32..).zip(table) {
@@ -134,7 +134,7 @@ fn permissions_without_access_flag() {
 
 /// B3.7.1, AP[2:1] with SCTLR.AFE = 1; AP[0] is the access flag, checked before all else (B3.12).
 #[test]
-fn permissions_with_access_flag() {
+fn r9_permissions_with_access_flag() {
     let with = Regs { sctlr: AFE, ..regs() };
     let table = ["rwx/---", "rwx/rwx", "r-x/---", "r-x/r-x"];
     for (ap, wanted) in (0u32..).zip(table) {
@@ -161,7 +161,7 @@ fn permissions_with_access_flag() {
 
 /// B3.12.3 and B4.1, DACR: each domain has two bits in DACR. B3.13.3: the fault's level is the leaf's.
 #[test]
-fn domains() {
+fn r21_r22_domains() {
     // A section and a table in domain 5; the memory is read-only for all, and never executable.
     let section = 0x4020_8cb2 | 5 << 5 | 1 << 4;
     let machine = |field: u32| {
@@ -205,7 +205,7 @@ fn domains() {
 /// B3.5.4: TTBCR.N = 1..=7 gives TTBR0 the lowest 1 << (32 - N) bytes and a table of 16 KiB >> N, aligned
 /// to its size; TTBR1's is always 16 KiB. PD0 and PD1 close a half.
 #[test]
-fn ttbr_split() {
+fn r17_ttbr_split() {
     for n in 0..=7u32 {
         let size = 0x4000u64 >> n;
         // Aligned to its own size and no more; junk below is walk attributes.
