@@ -1,23 +1,25 @@
 //! Random sequences of everything, on the machine that forgives nothing, against a plain model.
 //!
-//! `ARMV7A_MM_OPERATIONS` is the number of steps for each kind of machine, `ARMV7A_MM_SEED` the seed of the first
-//! sequence; a failure prints the seed of its own.
+//! `ARMV7A_MM_OPERATIONS` is the number of steps in all, `ARMV7A_MM_SEED` the seed of the first sequence. A failure
+//! prints a short test that shows it. `cargo xtask soak` runs as long as one likes.
 
 mod machine;
 
 use std::env;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::thread::available_parallelism;
 
+use armv7a_mm::format::Active;
 use armv7a_mm::format::control::Registers;
-use armv7a_mm::format::{Classic, Lpae};
-use armv7a_mm::mm::{Layout, LayoutSpec, Pmds, Vectors, Window};
-use machine::Setup;
-use machine::model::system::System;
+use machine::model::script::Kind;
+use machine::model::soak;
 
-/// Steps after which a new machine is taken.
-const SEQUENCE: u64 = 120;
-/// Steps for each kind of machine, if nobody asks for more.
-const OPERATIONS: u64 = 1800;
+/// Steps, if nobody asks for more: of a test run with either setting of the feature, of a long run.
+const OPERATIONS: [u64; 2] = [500_000, 100_000_000];
+
+/// The seed of the first sequence: tests run with either setting of the feature, and need not repeat each other.
+fn first_seed() -> u64 {
+    number("ARMV7A_MM_SEED", if Active::LPAE { 1 << 20 } else { 1 })
+}
 
 fn number(name: &str, default: u64) -> u64 {
     match env::var(name) {
@@ -26,77 +28,48 @@ fn number(name: &str, default: u64) -> u64 {
     }
 }
 
-/// The memory maps, one by the seed.
-fn layout(seed: u64) -> Layout {
-    let linux = LayoutSpec::linux(0xC000_0000);
-    let middle = LayoutSpec::linux(0x8000_0000);
-    let spec = match seed % 6 {
-        0 => linux,
-        1 => LayoutSpec { vectors: Vectors::Low, ..linux },
-        2 => LayoutSpec { pmds: Pmds::Always, ..linux },
-        3 => LayoutSpec::modules_at_border(0xC000_0000),
-        4 => LayoutSpec { vmalloc: Window { eager: true, ..linux.vmalloc }, ..linux },
-        _ => LayoutSpec {
-            modules: middle.modules.eager(),
-            vectors: Vectors::Low,
-            pmds: Pmds::Always,
-            ..middle
-        },
-    };
-    Layout::new(spec).expect("a layout")
-}
-
-fn sequence<F: Registers>(setup: Setup) {
-    let pxn = (setup.seed / 6).is_multiple_of(2);
-    let mut system = System::<F>::new(setup, layout(setup.seed), pxn).with_intruders();
-    let mut steps = String::new();
-    let run = catch_unwind(AssertUnwindSafe(|| {
-        // Most kernels; swapper is not sealed yet.
-        if !setup.seed.is_multiple_of(4) {
-            system.map_lowmem();
-        }
-        for step in 0..SEQUENCE {
-            system.step();
-            steps = format!("step {step}");
-            system.sim.assert_clean(&steps);
-        }
-        system.check_everything();
-        system.sim.assert_clean("at the end");
-    }));
-    if let Err(cause) = run {
-        let trace = system.sim.trace();
-        // What is left of the system is in no state to be dropped.
-        std::mem::forget(system);
-        eprintln!("{trace}after {steps}\n{setup:?}: repeat with ARMV7A_MM_SEED={}", setup.seed);
-        resume_unwind(cause);
-    }
-    system.scrap();
-}
-
-fn sequences<F: Registers>(cpus: usize, coherent: bool) {
-    let first = number("ARMV7A_MM_SEED", 1);
-    let count = number("ARMV7A_MM_OPERATIONS", OPERATIONS).div_ceil(SEQUENCE);
-    for seed in first..first + count {
-        sequence::<F>(Setup::new(F::LPAE, cpus, coherent, seed));
-    }
+fn sequences(name: &str) {
+    let kind = Kind::named(name).expect("a kind of machine");
+    let operations = number("ARMV7A_MM_OPERATIONS", OPERATIONS[0]).div_ceil(Kind::ALL.len() as u64);
+    let tally = soak::run(kind, first_seed(), operations);
+    println!("{tally}");
+    assert!(
+        operations < 10_000 || tally.missing().is_empty(),
+        "never happened: {:?}",
+        tally.missing()
+    );
 }
 
 macro_rules! machines {
-    ($( $name:ident: $format:ty, $cpus:expr, $coherent:expr; )*) => {$(
+    ($( $name:ident )*) => {$(
         #[test]
         fn $name() {
-            sequences::<$format>($cpus, $coherent);
+            sequences(stringify!($name));
         }
     )*};
 }
 
 machines! {
-    classic_up_coherent: Classic, 1, true;
-    classic_up_not_coherent: Classic, 1, false;
-    classic_smp_coherent: Classic, 4, true;
-    classic_smp_not_coherent: Classic, 4, false;
-    lpae_up_coherent: Lpae, 1, true;
-    lpae_up_not_coherent: Lpae, 1, false;
-    lpae_smp_coherent: Lpae, 4, true;
-    lpae_smp_not_coherent: Lpae, 4, false;
+    classic_up_coherent
+    classic_up_not_coherent
+    classic_smp_coherent
+    classic_smp_not_coherent
+    lpae_up_coherent
+    lpae_up_not_coherent
+    lpae_smp_coherent
+    lpae_smp_not_coherent
+}
+
+/// What `cargo xtask soak` runs. `ARMV7A_MM_MACHINE` names one kind of machine, `ARMV7A_MM_THREADS` how many run.
+#[test]
+#[ignore = "an hour or more: cargo xtask soak"]
+fn soak() {
+    let kinds = match env::var("ARMV7A_MM_MACHINE") {
+        Ok(name) => vec![Kind::named(&name).unwrap_or_else(|| panic!("no kind of machine {name}"))],
+        Err(_) => Kind::ALL.to_vec(),
+    };
+    let threads = available_parallelism().map_or(1, usize::from) as u64;
+    let threads = number("ARMV7A_MM_THREADS", threads) as usize;
+    let operations = number("ARMV7A_MM_OPERATIONS", OPERATIONS[1]);
+    soak::long(&kinds, first_seed(), operations, threads);
 }

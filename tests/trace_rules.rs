@@ -238,7 +238,7 @@ everywhere! {
 fn r29_merged_flushes_cover_both() {
     let mut fixture = Fixture::<Classic>::new(Setup::new(false, 2, true, 1));
     let system = &mut fixture.system;
-    assert!(system.alloc());
+    assert!(system.alloc(2, true));
     let at = pages(0x0080_0000, 1);
     for (space, count) in system.spaces.iter_mut().zip([2, 1]) {
         let (range, attrs) = (pages(0x0080_0000, count), Attrs::user(Access::Read));

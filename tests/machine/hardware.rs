@@ -9,7 +9,7 @@ use crate::machine::bench::regs;
 use crate::machine::fault::{Cause, Status};
 use crate::machine::leaf::{Allowed, Leaf};
 use crate::machine::regs::Regs;
-use crate::machine::rng::Rng;
+use crate::machine::rng::{Choice, Rng};
 use crate::machine::walk::{Begin, walk};
 use crate::machine::{long, short};
 

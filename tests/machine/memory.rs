@@ -9,7 +9,7 @@ use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ops::Range;
 use std::ptr::NonNull;
 
-use super::rng::Rng;
+use super::rng::{Choice, Rng};
 
 /// A value on its way: the `seq`th store of all.
 #[derive(Clone, Copy)]

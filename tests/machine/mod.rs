@@ -15,7 +15,7 @@
 //! TLB, walk cache  ◀── speculation, any time ───────────────────────┘
 //!        └── forget: TLBI, between its issue and the DSB
 //! ```
-#![allow(dead_code, reason = "each test binary uses its part of the machine")]
+#![allow(dead_code, unused_imports, reason = "each test binary uses its part of the machine")]
 
 pub mod bench;
 pub mod fault;

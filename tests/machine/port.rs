@@ -6,6 +6,7 @@ use armv7a_mm::format::{Descriptor, Level};
 use armv7a_mm::table::mem::{Maintenance, OutOfMemory, TableMemory};
 
 use super::leaf::last;
+use super::rng::Choice;
 use super::sim::Sim;
 use super::state::{Event, State};
 use super::tlb::Forget;

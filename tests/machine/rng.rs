@@ -1,5 +1,26 @@
 //! Numbers that look random and are the same for the same seed.
 
+/// A source of choices: chance, or a fuzzer's bytes.
+pub trait Choice {
+    /// A number below `bound`, which is not zero.
+    fn below(&mut self, bound: u64) -> u64;
+
+    /// An index into `len` things, of which there is one at least.
+    fn index(&mut self, len: usize) -> usize {
+        self.below(len as u64) as usize
+    }
+
+    /// True once in `n` times.
+    fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+
+    /// One of `choices`.
+    fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.index(choices.len())]
+    }
+}
+
 /// SplitMix64.
 #[derive(Clone, Debug)]
 pub struct Rng(u64);
@@ -18,24 +39,10 @@ impl Rng {
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         z ^ (z >> 31)
     }
+}
 
-    /// A number below `bound`, which is not zero.
-    pub fn below(&mut self, bound: u64) -> u64 {
+impl Choice for Rng {
+    fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
-    }
-
-    /// An index into `len` things, of which there is one at least.
-    pub fn index(&mut self, len: usize) -> usize {
-        self.below(len as u64) as usize
-    }
-
-    /// True once in `n` times.
-    pub fn one_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
-    }
-
-    /// One of `choices`.
-    pub fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[self.index(choices.len())]
     }
 }

@@ -3,6 +3,7 @@
 use super::fault::{Cause, Status};
 use super::leaf::Leaf;
 use super::regs::{DomainAccess, Regs};
+use super::rng::Choice;
 use super::state::{Invalidation, State};
 use super::tlb::Forget;
 use super::violation::{Found, Violation};

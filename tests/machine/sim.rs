@@ -2,6 +2,7 @@
 
 use std::cell::{Ref, RefCell};
 
+use super::rng::Choice;
 use super::state::{Event, Setup, State};
 use super::tables::{Place, Tree};
 use super::violation::{Found, Violation};
@@ -34,6 +35,11 @@ impl Sim {
     /// What was reported so far.
     pub fn violations(&self) -> Vec<Violation> {
         self.state.borrow().violations.clone()
+    }
+
+    /// The first report, also after a panic in the middle of anything.
+    pub fn try_violation(&self) -> Option<Violation> {
+        self.state.try_borrow().ok()?.violations.first().copied()
     }
 
     /// What happened last, one event a line.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::memory::Memory;
 use super::regs::Regs;
-use super::rng::Rng;
+use super::rng::{Choice, Rng};
 use super::rules::Rules;
 use super::tables::Tables;
 use super::tlb::{Forget, Tlb};

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::rng::Rng;
+use super::rng::{Choice, Rng};
 
 /// A tree of tables.
 #[derive(Clone, Copy, Debug)]
@@ -158,6 +158,11 @@ impl Tables {
     /// Tables in use.
     pub fn allocated(&self) -> impl Iterator<Item = &Table> {
         self.all.iter().filter(|table| table.allocated)
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.allocated().count()
     }
 
     /// The first address that entry `word` of a linked table translates, and its shift.

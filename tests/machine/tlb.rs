@@ -1,7 +1,7 @@
 //! What one CPU remembers: translations and walk cache entries, kept until something makes it forget.
 
 use super::leaf::{Leaf, first, last};
-use super::rng::Rng;
+use super::rng::{Choice, Rng};
 use super::walk::Partial;
 
 /// One remembered translation.

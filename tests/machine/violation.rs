@@ -17,6 +17,8 @@ pub enum Violation {
     Conflict { cpu: usize, va: u32 },
     /// An access found what the kernel no longer means, or does not mean yet.
     Wrong { cpu: usize, va: u32, found: Found },
+    /// An access found memory that may be written and executed, or of the other half's scope.
+    Unsound { cpu: usize, va: u32, leaf: Leaf },
     /// A table was freed while a translation table base register, a walk cache or a TLB still knew it.
     Dangling { cpu: usize, table: u64, by: Holder },
     /// A CPU's load found a descriptor that nobody had written.
@@ -89,6 +91,7 @@ impl Violation {
                 | Self::WalkedOutside { .. }
                 | Self::Conflict { .. }
                 | Self::Wrong { .. }
+                | Self::Unsound { .. }
                 | Self::Dangling { .. }
                 | Self::ReadUninitialised { .. }
         )

@@ -43,7 +43,7 @@ impl<F: Registers> Fixture<F> {
         }
         .expect("mapped");
         while system.spaces.is_empty() {
-            system.alloc();
+            system.alloc(1, true);
         }
         let attrs = Attrs::user(Access::ReadWrite);
         // SAFETY: likewise.

@@ -5,19 +5,16 @@ use armv7a_mm::attr::{Access, Attrs};
 use armv7a_mm::format::control::Registers;
 use armv7a_mm::table::error::EditError;
 
+use crate::machine::rng::Choice;
+
 use super::page::Page;
 use super::random;
 use super::system::System;
 
 impl<F: Registers> System<F> {
-    /// Adds one, runs in it, and takes it away. Whether it was refused.
-    pub fn identity(&mut self) -> bool {
-        if self.spaces.is_empty() {
-            return false;
-        }
+    /// Adds one to the space at `index`, runs in it, and takes it away. Whether it was refused.
+    pub fn identity(&mut self, index: usize, pages: (u32, u32), access: Access) -> bool {
         self.pay();
-        let index = self.rng.index(self.spaces.len());
-        let kernel = self.rng.one_in(2);
         let id = self.spaces[index].id;
         for cpu in 0..self.sim.setup().cpus {
             if self.watch.borrow().on[cpu] == Some(id) {
@@ -26,22 +23,14 @@ impl<F: Registers> System<F> {
         }
         let root = self.spaces[index].pgd.root().as_u64();
         self.sim.set_offline(root, true);
-        let refused = self.add_and_delete(index, kernel);
+        let refused = self.add_and_delete(index, pages, access);
         self.sim.set_offline(root, false);
         refused
     }
 
-    fn add_and_delete(&mut self, index: usize, kernel: bool) -> bool {
+    fn add_and_delete(&mut self, index: usize, pages: (u32, u32), access: Access) -> bool {
         let id = self.spaces[index].id;
-        let pages = if kernel && self.rng.one_in(2) {
-            // Where RAM starts above PAGE_OFFSET: inside of what the kernel maps itself with.
-            let first = (self.layout.spec().page_offset >> 12) + self.rng.below(0x2000) as u32;
-            (first, first + self.rng.below(0x300) as u32)
-        } else {
-            random::pages(&mut self.rng, self.layout, kernel)
-        };
         let range = random::range(pages.0, pages.1);
-        let access = self.rng.pick(&[Access::Read, Access::ReadWrite, Access::ReadExecute]);
         self.any_cpu();
         self.sim.begin(format!("identity add to {id} in {range}, {access:?}"), true);
         // SAFETY: no CPU runs it, and nothing real is mapped.

@@ -6,6 +6,7 @@ use armv7a_mm::format::control::Registers;
 use armv7a_mm::mm::{SwapperView, Verdict, do_translation_fault};
 
 use crate::machine::fault::Cause;
+use crate::machine::rng::Choice;
 use crate::machine::sim::Sim;
 use crate::machine::violation::{Found, Violation};
 
@@ -34,7 +35,11 @@ pub fn handle<F: Registers>(
     assert_eq!(fault.kind, kind, "{status:?}");
     sim.run_on(cpu);
     let root = PhysAddr::new(watch.roots[cpu]).expect("40 bits");
-    do_translation_fault(view, root, &fault, VirtAddr(va), false)
+    let verdict = do_translation_fault(view, root, &fault, VirtAddr(va), false);
+    if verdict == Verdict::Retry {
+        watch.copied.set(watch.copied.get() + 1);
+    }
+    verdict
 }
 
 impl<F: Registers> System<F> {
@@ -57,6 +62,11 @@ impl<F: Registers> System<F> {
         }
         let mut mended = false;
         for found in self.sim.outcomes(cpu, va) {
+            if let Found::Hit(_, leaf) = found
+                && (leaf.writes_and_executes() || leaf.global != watch.is_shared(cpu, va))
+            {
+                self.sim.report(Violation::Unsound { cpu, va, leaf });
+            }
             if watch.allows(cpu, va, &found) {
                 continue;
             }

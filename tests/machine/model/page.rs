@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use armv7a_mm::attr::{Access, Attrs, MemoryType, Shareability};
 
 use crate::machine::fault::Cause;
-use crate::machine::leaf::{Allowed, Cached, Memory, Share};
+use crate::machine::leaf::{Allowed, Cached, Leaf, Memory, Share};
 use crate::machine::violation::Found;
 
 /// Where a page lies and what may be done with it.
@@ -18,9 +18,28 @@ pub struct Page {
 /// Pages by number, which is the address without its low 12 bits.
 pub type Map = BTreeMap<u32, Page>;
 
-/// Whether `found` is what an access to `va` should come to. `pxn` says that user space's pages are closed to
-/// privileged execution.
-pub fn agrees(found: &Found, page: Option<&Page>, va: u32, pxn: bool) -> bool {
+/// What is closed to privileged execution, although its access would allow it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pxn {
+    Nothing,
+    /// What user mode may use: leaves have a bit of their own.
+    OfUsers,
+    /// That, and every page: in the classic format the bit is their table's, sections have one (DDI 0406C B3.5.1).
+    OfTables,
+}
+
+impl Pxn {
+    fn closes(self, attrs: &Attrs, leaf: &Leaf) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::OfUsers => attrs.user,
+            Self::OfTables => attrs.user || leaf.shift < 20,
+        }
+    }
+}
+
+/// Whether `found` is what an access to `va` should come to.
+pub fn agrees(found: &Found, page: Option<&Page>, va: u32, pxn: Pxn) -> bool {
     let fault = match page {
         None => Some(Cause::Translation),
         Some(page) if page.attrs.access == Access::None => Some(Cause::Translation),
@@ -33,7 +52,8 @@ pub fn agrees(found: &Found, page: Option<&Page>, va: u32, pxn: bool) -> bool {
             let attrs = &page.attrs;
             let write = attrs.access == Access::ReadWrite;
             let execute = attrs.access == Access::ReadExecute;
-            let kernel = Allowed { read: true, write, execute: execute && !(attrs.user && pxn) };
+            let kernel =
+                Allowed { read: true, write, execute: execute && !pxn.closes(attrs, leaf) };
             let user = Allowed {
                 read: attrs.user,
                 write: attrs.user && write,

@@ -5,18 +5,23 @@ use armv7a_mm::attr::{Access, Attrs, Marks, MemoryType, Shareability};
 use armv7a_mm::mm::Layout;
 use armv7a_mm::table::edit::LeafSizes;
 
-use crate::machine::rng::Rng;
+use crate::machine::rng::Choice;
 
 use super::page::Map;
 
-/// Pages in leaves and runs of either format, and odd numbers.
-const LENGTHS: [u32; 14] = [1, 1, 2, 3, 5, 16, 17, 32, 33, 64, 256, 512, 1024, 4096];
+/// Pages in leaves and runs of either format, and odd numbers: mostly few.
+const SHORT: [u32; 10] = [1, 1, 2, 3, 5, 16, 17, 32, 33, 64];
+const LONG: [u32; 4] = [256, 512, 1024, 4096];
 /// Shifts of leaves and runs of either format.
 const SHIFTS: [u32; 7] = [12, 12, 16, 20, 21, 24, 25];
 
 /// The range of the pages `first..=last`.
 pub fn range(first: u32, last: u32) -> VirtRange {
     VirtRange::inclusive(VirtAddr(first << 12), VirtAddr(last << 12 | 0xFFF)).expect("not empty")
+}
+
+fn length(rng: &mut impl Choice) -> u32 {
+    if rng.one_in(10) { rng.pick(&LONG) } else { rng.pick(&SHORT) }
 }
 
 /// Addresses where something begins or ends.
@@ -40,11 +45,11 @@ fn anchors(layout: &Layout, kernel: bool) -> Vec<u32> {
 }
 
 /// Pages to map, in one half.
-pub fn pages(rng: &mut Rng, layout: &Layout, kernel: bool) -> (u32, u32) {
+pub fn pages(rng: &mut impl Choice, layout: &Layout, kernel: bool) -> (u32, u32) {
     let half = if kernel { layout.kernel() } else { layout.user() };
     let (low, high) = (half.start().0 >> 12, half.last().0 >> 12);
     let mut first = rng.pick(&anchors(layout, kernel)) >> 12;
-    let length = rng.pick(&LENGTHS);
+    let length = length(rng);
     match rng.below(4) {
         0 => first = first.saturating_sub(rng.below(20) as u32),
         1 => first += rng.below(600) as u32,
@@ -56,7 +61,7 @@ pub fn pages(rng: &mut Rng, layout: &Layout, kernel: bool) -> (u32, u32) {
 }
 
 /// Pages some of which are mapped: around one that is.
-pub fn mapped_pages(rng: &mut Rng, map: &Map, bounds: VirtRange) -> Option<(u32, u32)> {
+pub fn mapped_pages(rng: &mut impl Choice, map: &Map, bounds: VirtRange) -> Option<(u32, u32)> {
     if map.is_empty() {
         return None;
     }
@@ -64,7 +69,7 @@ pub fn mapped_pages(rng: &mut Rng, map: &Map, bounds: VirtRange) -> Option<(u32,
     let highest = *map.keys().next_back()?;
     let somewhere = lowest + rng.below(u64::from(highest - lowest) + 1) as u32;
     let (&first, _) = map.range(somewhere..).next()?;
-    let length = rng.pick(&LENGTHS);
+    let length = length(rng);
     let aligned = first & !(length.next_power_of_two() - 1);
     let first = if rng.one_in(3) { aligned } else { first };
     // Mostly no further than what is mapped in one piece.
@@ -79,7 +84,7 @@ pub fn mapped_pages(rng: &mut Rng, map: &Map, bounds: VirtRange) -> Option<(u32,
 
 /// Where to map the page `first` to: so that leaves of some size are possible. Seldom beyond 4 GiB in the classic
 /// format, which cannot reach it but by supersections.
-pub fn phys(rng: &mut Rng, first: u32, long: bool) -> u64 {
+pub fn phys(rng: &mut impl Choice, first: u32, long: bool) -> u64 {
     let shift = rng.pick(&SHIFTS);
     let mask = (1u64 << shift) - 1;
     let high = if long || rng.one_in(40) { rng.below(0x40) << 32 } else { 0 };
@@ -88,9 +93,17 @@ pub fn phys(rng: &mut Rng, first: u32, long: bool) -> u64 {
 }
 
 /// How to map it.
-pub fn attrs(rng: &mut Rng, kernel: bool) -> Attrs {
+pub fn attrs(rng: &mut impl Choice, kernel: bool) -> Attrs {
     let access = rng.pick(&Access::ALL);
-    let base = if kernel { Attrs::kernel(access) } else { Attrs::user(access) };
+    let base = if kernel {
+        Attrs::kernel(access)
+    } else if rng.one_in(6) {
+        // Also in the user half: what no user may touch.
+        Attrs::kernel(access).with_global(false)
+    } else {
+        Attrs::user(access)
+    };
+    let base = if rng.one_in(60) { base.with_global(!base.global) } else { base };
     Attrs {
         memory: if rng.one_in(3) { rng.pick(&MemoryType::ALL) } else { base.memory },
         share: if rng.one_in(6) {
@@ -105,7 +118,7 @@ pub fn attrs(rng: &mut Rng, kernel: bool) -> Attrs {
 }
 
 /// In which leaves.
-pub fn sizes(rng: &mut Rng) -> LeafSizes {
+pub fn sizes(rng: &mut impl Choice) -> LeafSizes {
     let all = [
         LeafSizes::LARGEST,
         LeafSizes::LARGEST,

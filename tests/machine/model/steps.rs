@@ -1,70 +1,19 @@
-//! One random step after another.
+//! Executing one step after another, and checking behind each.
 
 use std::rc::Rc;
 
-use armv7a_mm::addr::PhysAddr;
-use armv7a_mm::attr::{Access, Attrs, MemoryType, Shareability};
+use armv7a_mm::addr::{PhysAddr, VirtAddr};
 use armv7a_mm::format::control::Registers;
-use armv7a_mm::table::edit::LeafSizes;
 use armv7a_mm::table::error::EditError;
 
+use crate::machine::rng::Rng;
+
 use super::judge::intrude;
+use super::op::{Action, Op, Step};
 use super::page::{Map, Page};
-use super::random;
-use super::system::{Outcome, System};
+use super::system::{Edited, System};
+use super::tally::{LEAF_CUT, NO_MEMORY, Outcome};
 use super::watch::Tree;
-
-/// Address spaces at a time.
-const SPACES: usize = 5;
-
-/// What an edit does.
-#[derive(Clone, Copy, Debug)]
-enum Kind {
-    Unmap,
-    Clear,
-    Protect(Access),
-    Modify(Change),
-}
-
-/// What modify does to attributes.
-#[derive(Clone, Copy, Debug)]
-enum Change {
-    Young,
-    Old,
-    Clean,
-    Dirty,
-    Protect,
-    Write,
-    Memory(MemoryType),
-    Share(Shareability),
-}
-
-impl Change {
-    const ALL: [Self; 9] = [
-        Self::Young,
-        Self::Old,
-        Self::Clean,
-        Self::Dirty,
-        Self::Protect,
-        Self::Write,
-        Self::Memory(MemoryType::NonCacheable),
-        Self::Memory(MemoryType::WriteBackWriteAllocate),
-        Self::Share(Shareability::Non),
-    ];
-
-    fn apply(self, attrs: Attrs) -> Attrs {
-        match self {
-            Self::Young => attrs.mkyoung(),
-            Self::Old => attrs.mkold(),
-            Self::Clean => attrs.mkclean(),
-            Self::Dirty => attrs.mkdirty(),
-            Self::Protect => attrs.wrprotect(),
-            Self::Write => attrs.mkwrite(),
-            Self::Memory(memory) => attrs.with_memory(memory),
-            Self::Share(share) => Attrs { share, ..attrs },
-        }
-    }
-}
 
 impl<F: Registers> System<F> {
     /// CPUs interrupt edits from here on.
@@ -78,123 +27,102 @@ impl<F: Registers> System<F> {
         self
     }
 
-    /// The kernel maps memory at PAGE_OFFSET, in the largest leaves there are: what boot would do.
-    pub fn map_lowmem(&mut self) {
-        let first = self.layout.spec().page_offset >> 12;
-        let count = 0x2000 + self.rng.below(0x1000) as u32;
-        let attrs = Attrs::kernel(Access::ReadWrite);
-        let phys = 0x4200_0000 - (self.rng.below(2) << 20);
-        let after =
-            move |page: u32, _| Some(Page { phys: phys + (u64::from(page - first) << 12), attrs });
-        let pages = (first, first + count - 1);
-        let result = self.edit("lowmem", None, pages, Box::new(after), |system, range| {
-            let at = PhysAddr::new(phys).expect("40 bits");
-            // SAFETY: nothing real is mapped.
-            unsafe { system.swapper.map(range, at, attrs, LeafSizes::LARGEST)? };
-            Ok(None)
-        });
-        assert_eq!(result, Ok(()));
-    }
-
-    /// One step.
-    pub fn step(&mut self) {
-        let refuse = self.rng.one_in(5).then(|| self.rng.below(5) as u32);
-        self.sim.refuse_after(refuse);
-        let allocated = self.sim.state().tables.allocated().count();
+    /// One step, and what must hold behind it.
+    pub fn step(&mut self, step: &Step) {
+        self.rng = Rng::new(step.chance.into());
+        let chance = self.rng.next();
+        self.sim.with(|state| state.rng = Rng::new(chance));
+        self.sim.refuse_after(step.refuse);
+        let allocated = self.sim.state().tables.count();
         let was_owed = self.owed.is_some();
-        let failed = match self.rng.below(20) {
-            0 | 1 => !self.alloc_or_free(),
-            2..=5 => self.kernel(),
-            6..=14 => self.user(),
-            15..=17 => self.reschedule(),
-            18 => self.identity(),
-            _ => {
-                let cpu = self.rng.index(self.sim.setup().cpus);
-                let (page, _) = random::pages(&mut self.rng, self.layout, true);
-                self.check_verdict(cpu, page << 12);
-                false
-            }
+        let place = match step.op.tree() {
+            None => "",
+            Some(Some(_)) => "user",
+            Some(None) if self.swapper.is_sealed() => "kernel, sealed",
+            Some(None) => "kernel, not sealed",
         };
+        let outcome = self.execute(step.op);
+        self.tally.add(step.op.name(), place, outcome);
+        if outcome == Outcome::Refused && self.sim.refused() {
+            self.tally.add(NO_MEMORY, "", outcome);
+        }
         if was_owed {
             self.pay();
-        } else if failed && self.owed.is_none() {
-            let now = self.sim.state().tables.allocated().count();
-            assert_eq!(now, allocated, "tables after a refusal");
+        } else if outcome == Outcome::Refused && self.owed.is_none() {
+            assert_eq!(self.sim.state().tables.count(), allocated, "tables after a refusal");
         }
         self.sim.refuse_after(None);
         self.check_some(1);
         self.check_tables();
     }
 
-    /// Whether it went as far as it should.
-    fn alloc_or_free(&mut self) -> bool {
-        if !self.spaces.is_empty() && (self.spaces.len() >= SPACES || self.rng.one_in(3)) {
-            // Often one that has just begun: it ran, and mapped nothing.
-            let newest = self.spaces.len() - 1;
-            let index = if self.rng.one_in(2) { newest } else { self.rng.index(newest + 1) };
-            self.free(index);
-            return true;
-        }
-        if self.rng.one_in(8) {
-            self.shrink();
-            return true;
-        }
-        // Kernels map themselves first.
-        if self.watch.borrow().kernel.is_empty() || !self.alloc() {
-            return false;
-        }
-        if self.rng.one_in(2) {
-            let cpu = self.rng.index(self.sim.setup().cpus);
-            self.switch(cpu, Some(self.spaces.len() - 1));
-            let task_size = self.layout.task_size().0;
-            for va in [task_size, task_size - 0x1000, 0xFFFF_0000] {
-                self.check_on(cpu, va);
+    fn execute(&mut self, op: Op) -> Outcome {
+        let done = |done| if done { Outcome::Done } else { Outcome::Refused };
+        match op {
+            Op::Alloc { space, told } => {
+                // Kernels map themselves first.
+                if self.index(space).is_some() || self.watch.borrow().kernel.is_empty() {
+                    return Outcome::Skipped;
+                }
+                done(self.alloc(space, told))
+            }
+            Op::Free { space, keep } => self.of(space, |system, index| {
+                system.free(index, keep);
+                Outcome::Done
+            }),
+            Op::Shrink => {
+                self.shrink();
+                Outcome::Done
+            }
+            Op::Switch { cpu, space: None } => self.reschedule(cpu, None),
+            Op::Switch { cpu, space: Some(space) } => {
+                self.of(space, |system, index| system.reschedule(cpu, Some(index)))
+            }
+            Op::Map { tree: Some(space), .. } | Op::Change { tree: Some(space), .. }
+                if self.index(space).is_none() =>
+            {
+                Outcome::Skipped
+            }
+            Op::Map { .. } => done(self.map(op)),
+            Op::Change { tree, pages, action } => done(self.change(tree, pages, action)),
+            Op::Identity { space, pages, access } => {
+                self.of(space, |system, index| done(!system.identity(index, pages, access)))
+            }
+            Op::Fault { cpu, page } => {
+                self.check_verdict(cpu % self.sim.setup().cpus, page << 12);
+                Outcome::Done
             }
         }
-        true
     }
 
-    fn reschedule(&mut self) -> bool {
-        let cpu = self.rng.index(self.sim.setup().cpus);
-        let to = self.rng.index(self.spaces.len() + 1);
-        self.switch(cpu, (to < self.spaces.len()).then_some(to));
+    /// Where the space of this number is.
+    fn index(&self, id: u32) -> Option<usize> {
+        self.spaces.iter().position(|space| space.id == id)
+    }
+
+    /// Does something with a space, if it is there.
+    fn of(&mut self, id: u32, act: impl FnOnce(&mut Self, usize) -> Outcome) -> Outcome {
+        match self.index(id) {
+            Some(index) => act(self, index),
+            None => Outcome::Skipped,
+        }
+    }
+
+    fn reschedule(&mut self, cpu: usize, space: Option<usize>) -> Outcome {
+        let cpu = cpu % self.sim.setup().cpus;
+        self.switch(cpu, space);
+        let task_size = self.layout.task_size().0;
+        for va in [task_size, task_size - 0x1000, 0xFFFF_0000] {
+            self.check_on(cpu, va);
+        }
         self.check_some(2);
-        false
+        Outcome::Done
     }
 
-    /// An edit of swapper. Whether it was refused.
-    fn kernel(&mut self) -> bool {
-        let bounds = self.layout.kernel();
-        let vectors = self.layout.low_vectors() && self.rng.one_in(10);
-        if vectors || self.rng.one_in(2) {
-            let pages =
-                if vectors { (0, 0) } else { random::pages(&mut self.rng, self.layout, true) };
-            return self.map(None, pages);
-        }
-        let pages = random::mapped_pages(&mut self.rng, &self.watch.borrow().kernel, bounds);
-        pages.is_some_and(|pages| self.change(None, pages))
-    }
-
-    /// An edit of an address space. Whether it was refused.
-    fn user(&mut self) -> bool {
-        if self.spaces.is_empty() {
-            return false;
-        }
-        let id = self.spaces[self.rng.index(self.spaces.len())].id;
-        if self.rng.one_in(2) {
-            let pages = random::pages(&mut self.rng, self.layout, false);
-            return self.map(Some(id), pages);
-        }
-        let bounds = self.layout.user();
-        let pages = random::mapped_pages(&mut self.rng, &self.watch.borrow().spaces[&id], bounds);
-        pages.is_some_and(|pages| self.change(Some(id), pages))
-    }
-
-    fn map(&mut self, tree: Tree, pages: (u32, u32)) -> bool {
+    /// Whether it was done.
+    fn map(&mut self, op: Op) -> bool {
+        let Op::Map { tree, pages, phys, attrs, sizes } = op else { return false };
         let (first, last) = pages;
-        let phys = random::phys(&mut self.rng, first, F::LPAE);
-        let attrs = random::attrs(&mut self.rng, tree.is_none());
-        let sizes = random::sizes(&mut self.rng);
         let at = PhysAddr::new(phys).expect("40 bits");
         let after = move |page: u32, _| {
             let phys = phys + (u64::from(page - first) << 12);
@@ -217,8 +145,11 @@ impl<F: Registers> System<F> {
         let watch = self.watch.borrow();
         let mapped = watch.map(tree).range(first..=last).next().map(|(page, _)| page << 12);
         drop(watch);
+        // The kernel's half is global, user space's is not (B27).
+        let wrong_half = attrs.global != tree.is_none();
         match result {
-            Ok(()) => {}
+            Ok(()) => assert!(!wrong_half, "the scope is the other half's"),
+            Err(EditError::WrongHalf) => assert!(wrong_half, "the scope is right"),
             Err(EditError::Mapped { at, .. }) => {
                 assert_eq!(Some(at.0), mapped, "the first mapping in the way");
             }
@@ -230,48 +161,53 @@ impl<F: Registers> System<F> {
             Err(error) => panic!("{error:?}"),
         }
         self.check_around(pages);
-        result.is_err()
+        result.is_ok()
     }
 
-    fn change(&mut self, tree: Tree, pages: (u32, u32)) -> bool {
-        let kind = match self.rng.below(8) {
-            0..=2 => Kind::Unmap,
-            3 if tree.is_some() => Kind::Clear,
-            3..=5 => Kind::Protect(self.rng.pick(&Access::ALL)),
-            _ if tree.is_some() => Kind::Modify(self.rng.pick(&Change::ALL)),
-            _ => Kind::Protect(self.rng.pick(&Access::ALL)),
-        };
-        let after = move |_, page: Option<Page>| match kind {
-            Kind::Unmap | Kind::Clear => None,
-            Kind::Protect(access) => {
+    /// Whether it was done.
+    fn change(&mut self, tree: Tree, pages: (u32, u32), action: Action) -> bool {
+        let after = move |_, page: Option<Page>| match action {
+            Action::Unmap | Action::Clear => None,
+            Action::Protect(access) => {
                 page.map(|it| Page { attrs: it.attrs.with_access(access), ..it })
             }
-            Kind::Modify(change) => page.map(|it| Page { attrs: change.apply(it.attrs), ..it }),
+            Action::Modify(change) => page.map(|it| Page { attrs: change.apply(it.attrs), ..it }),
         };
         let hole = hole(self.watch.borrow().map(tree), pages);
-        let result = self.edit(kind, tree, pages, Box::new(after), |system, range| {
+        let cuts = self.cuts(tree, pages);
+        let result = self.edit(action, tree, pages, Box::new(after), |system, range| {
             // SAFETY: nothing real is mapped.
             let flush = unsafe {
-                match (tree, kind) {
-                    (None, Kind::Unmap) => system.swapper.unmap(range)?,
-                    (None, Kind::Protect(access)) => system.swapper.protect(range, access)?,
-                    (None, _) => return Ok(None),
-                    (Some(id), kind) => {
+                match tree {
+                    None => match action {
+                        Action::Unmap => system.swapper.unmap(range)?,
+                        Action::Clear => system.swapper.clear(range)?,
+                        Action::Protect(access) => system.swapper.protect(range, access)?,
+                        Action::Modify(change) => {
+                            system.swapper.modify(range, |it| change.apply(it))?
+                        }
+                    },
+                    Some(id) => {
                         let index = system.space(id);
                         let pgd = &mut system.spaces[index].pgd;
-                        match kind {
-                            Kind::Unmap => pgd.unmap(range)?,
-                            Kind::Clear => pgd.clear(range)?,
-                            Kind::Protect(access) => pgd.protect(range, access)?,
-                            Kind::Modify(change) => pgd.modify(range, |it| change.apply(it))?,
+                        match action {
+                            Action::Unmap => pgd.unmap(range)?,
+                            Action::Clear => pgd.clear(range)?,
+                            Action::Protect(access) => pgd.protect(range, access)?,
+                            Action::Modify(change) => pgd.modify(range, |it| change.apply(it))?,
                         }
                     }
                 }
             };
-            Outcome::<F>::Ok(Some(flush))
+            Edited::<F>::Ok(Some(flush))
         });
         match result {
-            Ok(()) => assert!(hole.is_none() || matches!(kind, Kind::Clear), "{hole:x?}"),
+            Ok(()) => {
+                assert!(hole.is_none() || matches!(action, Action::Clear), "{hole:x?}");
+                if cuts {
+                    self.tally.add(LEAF_CUT, "", Outcome::Done);
+                }
+            }
             Err(EditError::NotMapped { at }) => {
                 assert_eq!(Some(at.0), hole.map(|page| page << 12), "the first hole");
             }
@@ -283,7 +219,18 @@ impl<F: Registers> System<F> {
             Err(error) => panic!("{error:?}"),
         }
         self.check_around(pages);
-        result.is_err()
+        result.is_ok()
+    }
+
+    /// Whether a leaf or a run sticks out of the pages.
+    fn cuts(&self, tree: Tree, (first, last): (u32, u32)) -> bool {
+        let find = |va| match tree {
+            None => self.swapper.translate(va),
+            Some(id) => self.spaces[self.space(id)].pgd.translate(va),
+        };
+        let (first, last) = (VirtAddr(first << 12), VirtAddr(last << 12 | 0xFFF));
+        find(first).is_some_and(|it| it.span().start() < first)
+            || find(last).is_some_and(|it| it.span().last() > last)
     }
 }
 

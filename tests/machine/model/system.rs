@@ -1,6 +1,6 @@
 //! The kernel: swapper, address spaces, and which CPU runs what.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::rc::Rc;
@@ -14,12 +14,13 @@ use armv7a_mm::table::flush::Flush;
 use armv7a_mm::table::mem::{Maintenance, TableMemory};
 
 use crate::machine::regs::Regs;
-use crate::machine::rng::Rng;
+use crate::machine::rng::{Choice, Rng};
 use crate::machine::sim::Sim;
 use crate::machine::state::Setup;
 
 use super::page::Map;
 use super::random::range;
+use super::tally::Tally;
 use super::watch::{After, Edit, Tree, Watch};
 
 /// One address space.
@@ -49,11 +50,13 @@ pub struct System<F: Registers> {
     pub owed: Option<Owed<F>>,
     /// A root without user mappings, by way of which the classic format switches.
     transit: u64,
-    next: u32,
+    /// The number of the next address space.
+    pub next: u32,
+    pub tally: Tally,
 }
 
 /// A flush, or nothing owed.
-pub type Outcome<F> = Result<Option<Flush<'static, F, Sim>>, EditError>;
+pub type Edited<F> = Result<Option<Flush<'static, F, Sim>>, EditError>;
 
 impl<F: Registers> System<F> {
     /// A kernel with an empty swapper, which every CPU runs on.
@@ -71,6 +74,7 @@ impl<F: Registers> System<F> {
             roots: vec![root; setup.cpus],
             edits: Vec::new(),
             identity: None,
+            copied: Cell::new(0),
             task_size: layout.task_size().0,
             low_vectors: layout.low_vectors(),
             long: setup.long,
@@ -89,6 +93,7 @@ impl<F: Registers> System<F> {
             owed: None,
             transit: root,
             next: 1,
+            tally: Tally::default(),
         }
     }
 
@@ -102,6 +107,14 @@ impl<F: Registers> System<F> {
             drop(Box::from_raw(std::ptr::from_ref(sim).cast_mut()));
             drop(Box::from_raw(std::ptr::from_ref(layout).cast_mut()));
         }
+    }
+
+    /// Gives up what a failure left, which is in no state to be dropped: all but the machine's memory.
+    pub fn abandon(self) {
+        let sim = self.sim;
+        std::mem::forget(self);
+        // SAFETY: leaked by `new`; what refers to it was forgotten, and is never used again.
+        unsafe { drop(Box::from_raw(std::ptr::from_ref(sim).cast_mut())) };
     }
 
     /// The registers as the library says.
@@ -131,7 +144,7 @@ impl<F: Registers> System<F> {
         tree: Tree,
         pages: (u32, u32),
         after: After,
-        act: impl FnOnce(&mut Self, VirtRange) -> Outcome<F>,
+        act: impl FnOnce(&mut Self, VirtRange) -> Edited<F>,
     ) -> Result<(), EditError> {
         if self.owed.as_ref().is_some_and(|owed| owed.tree == tree) {
             self.pay();
@@ -221,8 +234,8 @@ impl<F: Registers> System<F> {
         }
     }
 
-    /// pgd_alloc, with an identifier that the library may know or not.
-    pub fn alloc(&mut self) -> bool {
+    /// pgd_alloc, with an identifier that the library is told or not. Whether there was memory.
+    pub fn alloc(&mut self, id: u32, told: bool) -> bool {
         self.any_cpu();
         let sealed = self.swapper.is_sealed();
         self.sim.begin("pgd_alloc", true);
@@ -237,15 +250,13 @@ impl<F: Registers> System<F> {
         }
         let asid = (1..=255).find(|asid| self.spaces.iter().all(|it| it.asid != *asid));
         let asid = asid.expect("few spaces");
-        let told = !self.rng.one_in(5);
         // SAFETY: no CPU has run it.
         unsafe { pgd.set_asid(told.then_some(Asid(asid))) };
         let root = pgd.root().as_u64();
         if !self.sim.revive(root, told.then_some(asid)) {
             self.sim.adopt(root, told.then_some(asid), false);
         }
-        let id = self.next;
-        self.next += 1;
+        self.next = self.next.max(id + 1);
         self.watch.borrow_mut().spaces.insert(id, Map::new());
         self.spaces.push(Space { id, pgd, asid });
         true
@@ -277,8 +288,8 @@ impl<F: Registers> System<F> {
         self.transit = root.as_u64();
     }
 
-    /// pgd_free, of either kind, after every CPU has left the space.
-    pub fn free(&mut self, index: usize) {
+    /// pgd_free, for the next pgd_alloc or for good, after every CPU has left the space.
+    pub fn free(&mut self, index: usize, keep: bool) {
         let Space { id, pgd, asid: _ } = self.spaces.swap_remove(index);
         for cpu in 0..self.sim.setup().cpus {
             if self.watch.borrow().on[cpu] == Some(id) {
@@ -293,7 +304,7 @@ impl<F: Registers> System<F> {
         let root = pgd.root().as_u64();
         // SAFETY: no CPU walks it.
         unsafe {
-            if self.rng.one_in(2) {
+            if keep {
                 self.sim.set_offline(root, true);
                 self.swapper.pgd_free(pgd);
             } else {

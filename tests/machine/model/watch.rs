@@ -1,12 +1,13 @@
 //! What CPUs may find at any moment, also in the middle of an edit.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use crate::machine::fault::Cause;
 use crate::machine::leaf::{first, last};
 use crate::machine::violation::Found;
 
-use super::page::{Map, Page, agrees};
+use super::page::{Map, Page, Pxn, agrees};
 
 /// A tree: swapper's, or an address space's by its number.
 pub type Tree = Option<u32>;
@@ -46,6 +47,8 @@ pub struct Watch {
     pub edits: Vec<Edit>,
     /// An identity mapping: of which space, first and last page, and what it means.
     pub identity: Option<(u32, (u32, u32), Page)>,
+    /// Faults that copied an entry of swapper's.
+    pub copied: Cell<u64>,
     pub task_size: u32,
     pub low_vectors: bool,
     pub long: bool,
@@ -78,12 +81,23 @@ impl Watch {
         }
     }
 
+    /// Whether `va` is in the identity mapping of the space that `cpu` runs.
+    fn is_identity(&self, cpu: usize, va: u32) -> bool {
+        self.identity.is_some_and(|(space, (first, last), _)| {
+            self.on[cpu] == Some(space) && (first..=last).contains(&(va >> 12))
+        })
+    }
+
+    /// Whether every address space finds the same at `va`: the kernel's mappings are global, no other is.
+    pub fn is_shared(&self, cpu: usize, va: u32) -> bool {
+        self.tree(cpu, va) == Some(None) && !self.is_identity(cpu, va)
+    }
+
     /// The page that `cpu` should find at `va`.
     pub fn page(&self, cpu: usize, va: u32) -> Option<Page> {
         let page = va >> 12;
-        if let Some((space, (first, last), it)) = self.identity
-            && self.on[cpu] == Some(space)
-            && (first..=last).contains(&page)
+        if let Some((_, _, it)) = self.identity
+            && self.is_identity(cpu, va)
         {
             return Some(Page { phys: u64::from(page) << 12, ..it });
         }
@@ -98,17 +112,22 @@ impl Watch {
         })
     }
 
-    /// Whether what user space maps at `va` is closed to privileged execution. In the classic format the pages of
-    /// the first MiB share a table, and so its PXN, with the low vectors.
-    fn pxn(&self, va: u32) -> bool {
+    /// What is closed to privileged execution at `va`. In the classic format the pages of the first MiB share a
+    /// table, and so its PXN, with the low vectors.
+    fn pxn(&self, cpu: usize, va: u32) -> Pxn {
         let with_vectors = !self.long && self.low_vectors && va < 1 << 20;
-        self.pxn && !with_vectors
+        let closed = self.pxn && va < self.task_size && !with_vectors;
+        match (closed && !self.is_identity(cpu, va), self.long) {
+            (false, _) => Pxn::Nothing,
+            (true, true) => Pxn::OfUsers,
+            (true, false) => Pxn::OfTables,
+        }
     }
 
     /// Whether `cpu` may find this at `va` just now.
     pub fn allows(&self, cpu: usize, va: u32, found: &Found) -> bool {
         let now = self.page(cpu, va);
-        let pxn = self.pxn(va);
+        let pxn = self.pxn(cpu, va);
         if agrees(found, now.as_ref(), va, pxn) {
             return true;
         }
