@@ -31,13 +31,7 @@ fn number(name: &str, default: u64) -> u64 {
 fn sequences(name: &str) {
     let kind = Kind::named(name).expect("a kind of machine");
     let operations = number("ARMV7A_MM_OPERATIONS", OPERATIONS[0]).div_ceil(Kind::ALL.len() as u64);
-    let tally = soak::run(kind, first_seed(), operations);
-    println!("{tally}");
-    assert!(
-        operations < 10_000 || tally.missing().is_empty(),
-        "never happened: {:?}",
-        tally.missing()
-    );
+    soak::run(kind, first_seed(), operations);
 }
 
 macro_rules! machines {

@@ -10,6 +10,7 @@
 //!   verdict      whether that is a success, or in one sentence why not
 //!   stages       `cargo xtask test`: all of it in order (its boots stand in matrix)
 //!   bench        `cargo xtask bench`: what every operation costs
+//!   soak         `cargo xtask soak`: random operations, as many as one likes
 //!   command      child processes: right toolchain, live output, time limit
 //! ```
 //!
@@ -41,6 +42,7 @@ pub mod matrix;
 pub mod options;
 pub mod qemu;
 pub mod setup;
+pub mod soak;
 pub mod stages;
 pub mod transcript;
 pub mod verdict;

@@ -1,10 +1,10 @@
-//! `cargo xtask boot | test | build | bench`: see [`xtask::options::HELP`].
+//! `cargo xtask boot | test | build | bench | soak`: see [`xtask::options::HELP`].
 
 use std::process::ExitCode;
 
 use xtask::image::{self, Binary, Format};
 use xtask::options::{self, BootOptions, Task};
-use xtask::{Outcome, bench, qemu, setup, stages};
+use xtask::{Outcome, bench, qemu, setup, soak, stages};
 
 fn main() -> ExitCode {
     let task = match options::parse(std::env::args_os().skip(1)) {
@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         Task::Boot(options) => setup::ensure().and_then(|()| boot(&options)),
         Task::Build => setup::ensure().and_then(|()| build()),
         Task::Bench(options) => setup::ensure().and_then(|()| bench::run(&options)),
+        Task::Soak(options) => soak::run(&options),
         Task::Test => return stages::run_all(),
     };
     match done {

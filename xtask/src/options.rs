@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::ffi::OsString;
+use std::str::FromStr;
 use std::time::Duration;
 
 use lexopt::{Arg, Parser, ValueExt};
@@ -48,6 +49,15 @@ cargo xtask bench [OPTIONS]
                             in nanoseconds, and in instructions with valgrind
     --size                  instead: the library's code, module by module
 
+cargo xtask soak [OPTIONS]
+    Random operations on a simulated machine that forgives nothing, on the host.
+    What fails is shortened and printed as a test.
+
+    --operations N          how many                                      [100000000]
+    --seed N                of the first sequence                         [1]
+    --machine NAME          one kind of machine: classic_smp_not_coherent, …  [all 8]
+    --threads N             how many run at once                          [one a CPU]
+
 Each command first sets up what is missing (Arm target, linker, QEMU): silently
 where nothing is, never without being root where root is needed, and without
 rustup downloads where RUSTUP_AUTO_INSTALL=0. Exit status: 0 when all is well,
@@ -67,6 +77,8 @@ pub enum Task {
     Build,
     /// Measure.
     Bench(BenchOptions),
+    /// Random operations, many.
+    Soak(SoakOptions),
 }
 
 /// The options of `cargo xtask boot`.
@@ -87,6 +99,25 @@ pub struct BenchOptions {
     pub quick: bool,
     /// What is wanted.
     pub report: Report,
+}
+
+/// The options of `cargo xtask soak`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SoakOptions {
+    /// How many operations.
+    pub operations: u64,
+    /// The seed of the first sequence.
+    pub seed: u64,
+    /// One kind of machine; `None` for all.
+    pub machine: Option<String>,
+    /// Threads; `None` for one a CPU.
+    pub threads: Option<u32>,
+}
+
+impl Default for SoakOptions {
+    fn default() -> Self {
+        Self { operations: 100_000_000, seed: 1, machine: None, threads: None }
+    }
 }
 
 /// What `cargo xtask bench` is to do.
@@ -114,10 +145,13 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Outcome<Task> {
         Some(border) => ours.split_off(border).split_off(1),
         None => Vec::new(),
     };
-    let task = match ours.first().is_some_and(|command| command == "bench") {
-        true if for_qemu.is_empty() => parse_bench(ours.split_off(1)),
-        true => Err("`bench` hands nothing to QEMU".into()),
-        false => parse_ours(ours, for_qemu),
+    let task = match ours.first().and_then(|command| command.to_str()) {
+        Some(name @ ("bench" | "soak")) if !for_qemu.is_empty() => {
+            Err(format!("`{name}` hands nothing to QEMU").into())
+        }
+        Some("bench") => parse_bench(ours.split_off(1)),
+        Some("soak") => parse_soak(ours.split_off(1)),
+        _ => parse_ours(ours, for_qemu),
     };
     task.map_err(|error| error.to_string())
 }
@@ -153,6 +187,24 @@ fn parse_bench(ours: Vec<OsString>) -> Result<Task, lexopt::Error> {
     }
 }
 
+fn parse_soak(ours: Vec<OsString>) -> Result<Task, lexopt::Error> {
+    let mut parser = Parser::from_args(ours);
+    let mut soak = SoakOptions::default();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Short('h') | Arg::Long("help") => return Ok(Task::Help),
+            Arg::Long("operations") => {
+                soak.operations = parser.value()?.parse_with(at_least_one)?;
+            }
+            Arg::Long("seed") => soak.seed = parser.value()?.parse()?,
+            Arg::Long("machine") => soak.machine = Some(parser.value()?.string()?),
+            Arg::Long("threads") => soak.threads = Some(parser.value()?.parse_with(at_least_one)?),
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(Task::Soak(soak))
+}
+
 fn parse_ours(ours: Vec<OsString>, for_qemu: Vec<OsString>) -> Result<Task, lexopt::Error> {
     let mut parser = Parser::from_args(ours);
     let mut command = None;
@@ -177,7 +229,7 @@ fn parse_ours(ours: Vec<OsString>, for_qemu: Vec<OsString>) -> Result<Task, lexo
             Arg::Long("test") => guest.test = Some(parser.value()?.string()?),
             Arg::Long("gdb") => guest.debugger = true,
             Arg::Long("timeout") => {
-                guest.limit = Duration::from_secs(parser.value()?.parse_with(at_least_one)?.into());
+                guest.limit = Duration::from_secs(parser.value()?.parse_with(at_least_one)?);
             }
             other => return Err(other.unexpected()),
         }
@@ -196,15 +248,15 @@ fn parse_ours(ours: Vec<OsString>, for_qemu: Vec<OsString>) -> Result<Task, lexo
         None if optioned => Err("the options belong to a command: `cargo xtask boot …`".into()),
         None | Some("help") => Ok(Task::Help),
         Some(other) => {
-            Err(format!("there is no command `{other}`: boot, test, build or bench").into())
+            Err(format!("there is no command `{other}`: boot, test, build, bench or soak").into())
         }
     }
 }
 
-fn at_least_one(text: &str) -> Result<u32, String> {
+fn at_least_one<N: FromStr + Default + PartialEq>(text: &str) -> Result<N, String> {
     match text.parse() {
-        Ok(0) | Err(_) => Err(format!("`{text}` is not a whole number from 1")),
-        Ok(number) => Ok(number),
+        Ok(number) if number != N::default() => Ok(number),
+        _ => Err(format!("`{text}` is not a whole number from 1")),
     }
 }
 

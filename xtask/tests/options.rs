@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use xtask::image::Format;
-use xtask::options::{BootOptions, Task, parse};
+use xtask::options::{BootOptions, SoakOptions, Task, parse};
 use xtask::qemu::Guest;
 
 fn read(line: &str) -> Result<Task, String> {
@@ -55,6 +55,16 @@ fn every_option_of_boot_is_read() {
 }
 
 #[test]
+fn soak_is_read() {
+    assert_eq!(read("soak"), Ok(Task::Soak(SoakOptions::default())));
+    let (operations, seed) = (10_000_000_000, 7);
+    let machine = Some("lpae_up_coherent".into());
+    let options = SoakOptions { operations, seed, machine, threads: Some(1) };
+    let line = "soak --operations 10000000000 --seed=7 --machine lpae_up_coherent --threads 1";
+    assert_eq!(read(line), Ok(Task::Soak(options)));
+}
+
+#[test]
 fn a_machine_may_be_named_or_only_its_options() {
     assert_eq!(booted("boot --machine secure=on").guest.machine, "virt,secure=on");
     assert_eq!(booted("boot --machine vexpress-a15").guest.machine, "vexpress-a15");
@@ -74,6 +84,8 @@ fn nonsense_is_refused_with_a_reason() {
         ("boot --gdb", "--gdb debugs one image"),
         ("test --cpu cortex-a7", "`test` takes no options"),
         ("build -- -d int", "`build` takes no options"),
+        ("soak --operations 0", "not a whole number from 1"),
+        ("soak -- -d int", "`soak` hands nothing to QEMU"),
         ("--format lpae", "the options belong to a command"),
     ];
     for (line, reason) in cases {
