@@ -16,8 +16,10 @@ use crate::{devicetree, println};
 pub struct Device {
     /// What it is.
     pub name: &'static str,
-    /// Its first register, on a page.
+    /// The page that is mapped.
     pub phys: PhysAddr,
+    /// Which page of the device that is: its offset in bytes.
+    pub offset: u32,
     /// Where the fixmap has it.
     pub at: VirtAddr,
 }
@@ -42,22 +44,22 @@ impl Devices {
 struct Kind {
     name: &'static str,
     at: VirtAddr,
+    /// The offset of the page in which it identifies itself: that is the one to map.
+    offset: u32,
     /// What device trees call it.
     compatible: &'static [&'static str],
 }
 
-const UART: Kind = Kind { name: "PL011", at: VirtAddr(0xFFC8_0000), compatible: &["arm,pl011"] };
+const UART: Kind =
+    Kind { name: "PL011", at: VirtAddr(0xFFC8_0000), offset: 0, compatible: &["arm,pl011"] };
 const GIC: Kind = Kind {
     name: "GIC distributor",
     at: VirtAddr(0xFFC8_1000),
-    compatible: &[
-        "arm,cortex-a15-gic",
-        "arm,cortex-a9-gic",
-        "arm,cortex-a7-gic",
-        "arm,gic-400",
-        "arm,gic-v3",
-    ],
+    offset: 0,
+    compatible: &["arm,cortex-a15-gic", "arm,cortex-a9-gic", "arm,cortex-a7-gic", "arm,gic-400"],
 };
+const GICV3: Kind =
+    Kind { name: "GICv3 distributor", offset: 0xF000, compatible: &["arm,gic-v3"], ..GIC };
 
 /// A board that comes without a device tree.
 struct Board {
@@ -95,21 +97,24 @@ const BOARDS: [Board; 4] = [
 pub fn devices(ram: &Ram) -> Devices {
     let (told, uart, gic) = match &ram.tree {
         Some(tree) => {
-            let find = |kind: Kind| devicetree::device(tree.bytes, kind.compatible).ok().flatten();
-            (Told::Tree, find(UART), find(GIC))
+            let find = |kind: Kind| {
+                let found = devicetree::device(tree.bytes, kind.compatible).ok().flatten();
+                (kind, found)
+            };
+            let gic = [GIC, GICV3].map(find).into_iter().find(|(_, found)| found.is_some());
+            (Told::Tree, find(UART), gic.unwrap_or((GIC, None)))
         }
         None => {
             let peripherals = peripherals();
-            match BOARDS.iter().find(|board| Some(board.peripherals) == peripherals) {
-                Some(board) => {
-                    (Told::Board(board.name), board.uart.map(Into::into), board.gic.map(Into::into))
-                }
-                None => (Told::Nobody(peripherals), None, None),
-            }
+            let board = BOARDS.iter().find(|board| Some(board.peripherals) == peripherals);
+            let told = board.map_or(Told::Nobody(peripherals), |board| Told::Board(board.name));
+            let uart = board.and_then(|board| board.uart).map(Into::into);
+            let gic = board.and_then(|board| board.gic).map(Into::into);
+            (told, (UART, uart), (GIC, gic))
         }
     };
     println!("devices: {told}");
-    Devices { uart: usable(ram, UART, uart), gic: usable(ram, GIC, gic) }
+    Devices { uart: usable(ram, uart), gic: usable(ram, gic) }
 }
 
 /// Who told of the devices.
@@ -132,20 +137,21 @@ impl fmt::Display for Told {
     }
 }
 
-/// The device of this kind, if the page at `found` can be one: a tree may say anything.
-fn usable(ram: &Ram, kind: Kind, found: Option<u64>) -> Option<Device> {
-    let Kind { name, at, .. } = kind;
+/// The device of this kind, if its page can be one: a tree may say anything.
+fn usable(ram: &Ram, (kind, found): (Kind, Option<u64>)) -> Option<Device> {
+    let Kind { name, at, offset, .. } = kind;
     let Some(base) = found else {
         println!("    no {name}");
         return None;
     };
-    let in_ram = ram.ranges.as_slice().iter().any(|range| range.base <= base && base < range.end());
-    let why = match PhysAddr::new(base).filter(|_| base < reach()) {
-        _ if in_ram => "lies in RAM",
+    let page = base.saturating_add(offset.into());
+    let mut ram = ram.ranges.as_slice().iter();
+    let why = match PhysAddr::new(page).filter(|_| page < reach()) {
+        _ if ram.any(|range| range.base <= page && page < range.end()) => "lies in RAM",
         _ if !base.is_multiple_of(PAGE_SIZE.into()) => "is not on a page",
         Some(phys) => {
             println!("    {name} at {base:#011x}");
-            return Some(Device { name, phys, at });
+            return Some(Device { name, phys, offset, at });
         }
         None => "is beyond what pages of this format reach",
     };
