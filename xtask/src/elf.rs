@@ -1,4 +1,5 @@
-//! The few things of a 32-bit little-endian ELF file that are read: sections, and where instructions are.
+//! The few things of a 32-bit little-endian ELF file that are read: sections, where instructions are, and what is
+//! loaded.
 
 use std::ops::Range;
 
@@ -8,6 +9,8 @@ use crate::Outcome;
 const NOBITS: u32 = 8;
 /// A section's type: symbols.
 const SYMTAB: u32 = 2;
+/// A program header's type: it is loaded.
+const LOAD: u32 = 1;
 /// A section's flag: instructions.
 const EXECUTABLE: u32 = 4;
 
@@ -134,6 +137,33 @@ impl<'a> Elf<'a> {
         });
         Ok(marks.collect())
     }
+}
+
+/// What the file puts into memory, from the lowest physical address on, without what is zero at its end: as
+/// `objcopy -O binary` has it.
+///
+/// # Errors
+/// Not such a file, cut short, or nothing is loaded.
+pub fn raw(file: &[u8]) -> Outcome<Vec<u8>> {
+    let cut = "the ELF file is cut short";
+    let headers = word(file, 0x1c).ok_or(cut)? as usize;
+    let (size, count) = (half(file, 0x2a).ok_or(cut)?, half(file, 0x2c).ok_or(cut)?);
+    let mut parts = Vec::new();
+    for index in 0..count {
+        let field = |field| word(file, headers + index * size + field).ok_or(cut);
+        let (kind, offset, address, bytes) = (field(0)?, field(4)?, field(12)?, field(16)?);
+        if kind == LOAD && bytes > 0 {
+            let bytes = part(file, offset as usize, bytes as usize).ok_or(cut)?;
+            parts.push((address as usize, bytes));
+        }
+    }
+    let start = parts.iter().map(|(address, _)| *address).min().ok_or("nothing is loaded")?;
+    let end = parts.iter().map(|(address, bytes)| address + bytes.len()).max().unwrap_or(start);
+    let mut raw = vec![0; end - start];
+    for (address, bytes) in parts {
+        raw[address - start..][..bytes.len()].copy_from_slice(bytes);
+    }
+    Ok(raw)
 }
 
 fn part(bytes: &[u8], from: usize, count: usize) -> Option<&[u8]> {

@@ -5,8 +5,8 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::Outcome;
 use crate::command::{root, target_directory, tool};
+use crate::{Outcome, elf};
 
 /// The target of the images.
 pub const TARGET: &str = "armv7a-none-eabi";
@@ -116,6 +116,18 @@ impl Binary {
         fs::rename(&fresh, &image).map_err(complain)?;
         Ok(image)
     }
+}
+
+/// Leaves the image of the ELF file `elf` beside it, as a loader that knows no ELF takes it: `classic.bin`.
+///
+/// # Errors
+/// It cannot be read or written, or is no ELF file.
+pub fn raw(elf: &Path) -> Outcome<PathBuf> {
+    let complain = |error: std::io::Error| format!("{}: {error}", elf.display());
+    let bytes = elf::raw(&fs::read(elf).map_err(complain)?)?;
+    let (raw, fresh) = (elf.with_extension("bin"), elf.with_extension("bin.new"));
+    fs::write(&fresh, bytes).and_then(|()| fs::rename(&fresh, &raw)).map_err(complain)?;
+    Ok(raw)
 }
 
 /// `path` as a person would type it in the checkout.

@@ -8,7 +8,8 @@
 //!   qemu         boots an image, under a time limit
 //!   transcript   what the guest said, line by line
 //!   verdict      whether that is a success, or in one sentence why not
-//!   stages       `cargo xtask test`: all of it in order (its boots stand in matrix)
+//!   matrix       `cargo xtask matrix`: the machines on which both images must pass, and whether they do
+//!   stages       `cargo xtask test`: all of it in order
 //!   bench        `cargo xtask bench`: what every operation costs
 //!   soak         `cargo xtask soak`: random operations, as many as one likes
 //!   command      child processes: right toolchain, live output, time limit

@@ -1,41 +1,167 @@
-//! The machines on which both images must pass.
+//! `cargo xtask matrix`: the machines on which both images must pass, or refuse in a sentence that is expected here.
+//!
+//! How they are chosen:
+//!
+//! - `virt`: CPU, memory, number of CPUs, worlds, interrupt controller, `highmem` and the kind of image are columns of
+//!   a table. Not every row of it boots, but enough that any two columns' values meet (the quick half), or any
+//!   three's (all): a bug that takes two or three things at once is met whichever they are. So memory meets
+//!   `highmem`, the raw image memory (its device tree moves), the secure world the number of CPUs (they all start at
+//!   the entry). [`covering`] finds few such rows.
+//! - `boards`: what differs from `virt` in where RAM is, in CPUs, in how they start, each by every way of loading.
+//! - `trees`: device trees, each damaged in one way, where r2 points or at the start of RAM (all: both).
+//!
+//! In every boot all self-tests pass, or say why they are skipped; all images of a format have the same number of
+//! them; and QEMU notes no access that the guest should not have made (`-d guest_errors,unimp`).
 
-use crate::qemu::Guest;
+mod boards;
+pub mod covering;
+pub mod expect;
+mod report;
+mod trees;
+mod virt;
 
-/// The CPUs that the images promise to run on.
-const CPUS: [&str; 2] = ["cortex-a15", "cortex-a7"];
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+use std::{fs, thread};
 
-/// Memory, number of CPUs, machine: each CPU meets every value of each column, and memory beyond 4 GiB twice.
-const ROWS: [(&str, u32, &str); 6] = [
-    ("128M", 1, "virt"),
-    ("64M", 4, "virt"),
-    ("1G", 1, "virt,secure=on"),
-    ("3G", 4, "virt,virtualization=on"),
-    ("8G", 1, "virt"),
-    ("8G", 4, "virt,secure=on,virtualization=on"),
-];
+use crate::Outcome;
+use crate::command::target_directory;
+use crate::image::{self, Binary, Format};
+use crate::qemu::{self, Guest, Load};
+use crate::verdict::Counts;
+use expect::{Came, Expect};
 
-/// A guest for each machine.
-pub fn guests() -> impl Iterator<Item = Guest> {
-    CPUS.into_iter().flat_map(|cpu| {
-        ROWS.into_iter().map(move |(memory, cpus, machine)| Guest {
-            machine: machine.into(),
-            cpu: cpu.into(),
-            memory: memory.into(),
-            cpus,
-            ..Guest::default()
-        })
-    })
+/// How many machines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// What `cargo xtask test` runs.
+    Quick,
+    /// All.
+    Full,
 }
 
-/// A guest in a few words, for a line of a report.
-pub fn described(guest: &Guest) -> String {
-    format!(
-        "{}, {}, {} CPU{}, {}",
-        guest.cpu,
-        guest.memory,
-        guest.cpus,
-        if guest.cpus == 1 { "" } else { "s" },
-        guest.machine
-    )
+/// A machine, and what is expected of it.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// What is special about it beyond what QEMU is told, if anything.
+    pub what: Option<String>,
+    /// What QEMU is told.
+    pub guest: Guest,
+    /// Whether the image is raw.
+    pub raw: bool,
+    /// What the classic image comes to.
+    pub classic: Expect,
+    /// What the LPAE image comes to.
+    pub lpae: Expect,
+}
+
+impl Machine {
+    /// What the image of `format` comes to.
+    pub fn expect(&self, format: Format) -> &Expect {
+        match format {
+            Format::Classic => &self.classic,
+            Format::Lpae => &self.lpae,
+        }
+    }
+
+    /// In a few words, for a row of the table.
+    pub fn name(&self) -> String {
+        let Guest { machine, cpu, memory, cpus, load, .. } = &self.guest;
+        let image = match (self.raw, load) {
+            (false, _) => "ELF",
+            (true, Load::Kernel) => "raw",
+            (true, Load::Raw { .. }) => "loader",
+        };
+        let what = self.what.as_ref().map(|what| format!(" ({what})")).unwrap_or_default();
+        format!("{cpu:<10} {memory:>5} x{cpus} {image:<6} {machine}{what}")
+    }
+}
+
+/// Every machine. Writes device trees to `directory`.
+///
+/// # Errors
+/// QEMU does not tell its own device tree, or a file cannot be written.
+pub fn machines(depth: Depth, directory: &Path) -> Outcome<Vec<Machine>> {
+    let trees = trees::machines(depth, &directory.join("trees"))?;
+    Ok([virt::machines(depth), boards::machines(), trees].concat())
+}
+
+/// Boots both images, which are built already, on every machine, prints a table, and counts self-tests that passed.
+///
+/// # Errors
+/// What is red, machine by machine.
+pub fn run(depth: Depth) -> Outcome<Counts> {
+    let start = Instant::now();
+    let directory = target_directory().join("matrix");
+    let logs = directory.join("logs");
+    fs::create_dir_all(&logs).map_err(|error| format!("{}: {error}", logs.display()))?;
+    let machines = machines(depth, &directory)?;
+    let images = Format::ALL.map(|format| (format, Binary::Boot.place(format)));
+    let images =
+        images.map(|(format, elf)| image::raw(&elf).map(|raw| Images { format, elf, raw }));
+    let images = images.into_iter().collect::<Outcome<Vec<_>>>()?;
+
+    let jobs = (0..machines.len()).flat_map(|at| images.iter().map(move |images| (at, images)));
+    let jobs = Mutex::new(jobs);
+    let (sender, boots) = mpsc::channel();
+    let mut report = report::Report::new(&machines);
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            let (sender, jobs, machines, logs) = (sender.clone(), &jobs, &machines, &logs);
+            scope.spawn(move || {
+                loop {
+                    let job = jobs.lock().ok().and_then(|mut jobs| jobs.next());
+                    let Some((at, images)) = job else { break };
+                    let log = logs.join(format!("{at}-{}.log", images.format));
+                    if sender.send(boot(at, &machines[at], images, log)).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        boots.into_iter().for_each(|boot| report.add(boot));
+    });
+    report.end(start.elapsed())
+}
+
+/// An image's two files.
+struct Images {
+    format: Format,
+    elf: PathBuf,
+    raw: PathBuf,
+}
+
+/// What came of one image on one machine.
+pub struct Boot {
+    machine: usize,
+    format: Format,
+    came: Outcome<Came>,
+    took: Duration,
+    /// If red: the command, what the image said, what QEMU noted.
+    evidence: String,
+}
+
+fn boot(at: usize, machine: &Machine, images: &Images, log: PathBuf) -> Boot {
+    let (format, began) = (images.format, Instant::now());
+    let image = if machine.raw { &images.raw } else { &images.elf };
+    let guest = Guest { log: Some(log.clone()), ..machine.guest.clone() };
+    // QEMU makes the file at its first note.
+    let _ = fs::remove_file(&log);
+    let (said, came, noted) = match qemu::run(&guest, image, false) {
+        Ok((said, ending)) => {
+            let noted = fs::read_to_string(&log).unwrap_or_default();
+            let (expect, filter) = (machine.expect(format), guest.test.as_deref());
+            let came = expect::judge(format, expect, &said, ending, &noted, filter);
+            (said, came, noted)
+        }
+        Err(problem) => (String::new(), Err(problem), String::new()),
+    };
+    let evidence = match came.is_err() {
+        true => format!("$ {}\n{said}\n{noted}", qemu::command_line(&guest, image)),
+        false => String::new(),
+    };
+    Boot { machine: at, format, came, took: began.elapsed(), evidence }
 }

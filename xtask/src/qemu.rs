@@ -2,17 +2,33 @@
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::Outcome;
-use crate::command::{self, tool};
+use crate::command::{self, Ending, tool};
 use crate::image::{Format, shown};
 use crate::verdict::{self, Counts};
 
 /// The emulator.
 pub const QEMU: &str = "qemu-system-arm";
+
+/// How an image gets into memory, and CPUs to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Load {
+    /// As QEMU's `-kernel` has it: an ELF file by its addresses; a raw image 64 KiB above the start of RAM, r2 at a
+    /// device tree if there is one.
+    #[default]
+    Kernel,
+    /// As a boot loader may have it: a raw image at `image`, and every CPU starts at `entry` at once.
+    Raw {
+        /// Where it lies.
+        image: u32,
+        /// Where CPUs start.
+        entry: u32,
+    },
+}
 
 /// A machine to boot on, and what to ask of the guest.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +41,8 @@ pub struct Guest {
     pub memory: String,
     /// QEMU's `-smp`.
     pub cpus: u32,
+    /// How the image is loaded.
+    pub load: Load,
     /// A filter on the names of self-tests.
     pub test: Option<String>,
     /// What else the guest is told, word by word.
@@ -33,6 +51,8 @@ pub struct Guest {
     pub counting: bool,
     /// Wait for a debugger, without a time limit.
     pub debugger: bool,
+    /// Where QEMU writes what the guest did wrong, and what QEMU lacks.
+    pub log: Option<PathBuf>,
     /// How long the guest may take.
     pub limit: Duration,
     /// More arguments for QEMU.
@@ -46,10 +66,12 @@ impl Default for Guest {
             cpu: "cortex-a15".into(),
             memory: "128M".into(),
             cpus: 1,
+            load: Load::Kernel,
             test: None,
             words: Vec::new(),
             counting: false,
             debugger: false,
+            log: None,
             limit: Duration::from_secs(60),
             extra: Vec::new(),
         }
@@ -83,17 +105,8 @@ pub fn listen(
     image: &Path,
     show: Show,
 ) -> Outcome<(Counts, String)> {
-    let mut command = tool(QEMU);
-    command.args(arguments(guest, image));
-    // Some machines have a sound chip, and QEMU complains where there is no sound.
-    command.env("QEMU_AUDIO_DRV", "none");
-    if !guest.extra.is_empty() && std::io::stdin().is_terminal() {
-        // Arguments of one's own may put the monitor here.
-        command.stdin(Stdio::inherit());
-    }
-    let limit = (!guest.debugger).then_some(guest.limit);
-    let (said, ending) = command::stream(command, show == Show::Live, limit)
-        .map_err(|error| format!("{format}: {QEMU} does not start: {error}"))?;
+    let (said, ending) =
+        run(guest, image, show == Show::Live).map_err(|error| format!("{format}: {error}"))?;
     if show == Show::Live && !said.is_empty() && !said.ends_with('\n') {
         println!();
     }
@@ -102,6 +115,23 @@ pub fn listen(
         println!("{}", said.trim_end());
     }
     verdict.map(|counts| (counts, said))
+}
+
+/// Boots `image`; returns what it said, and how it ended.
+///
+/// # Errors
+/// QEMU cannot be started.
+pub fn run(guest: &Guest, image: &Path, live: bool) -> Outcome<(String, Ending)> {
+    let mut command = tool(QEMU);
+    command.args(arguments(guest, image));
+    // Some machines have a sound chip, and QEMU complains where there is no sound.
+    command.env("QEMU_AUDIO_DRV", "none");
+    if !guest.extra.is_empty() && live && std::io::stdin().is_terminal() {
+        // Arguments of one's own may put the monitor here.
+        command.stdin(Stdio::inherit());
+    }
+    let limit = (!guest.debugger).then_some(guest.limit);
+    command::stream(command, live, limit).map_err(|error| format!("{QEMU} does not start: {error}"))
 }
 
 /// The command that [`boot`] runs, to be shown and typed.
@@ -142,6 +172,22 @@ fn arguments(guest: &Guest, image: &Path) -> Vec<OsString> {
     if guest.debugger {
         command.args(["-s", "-S"]);
     }
-    command.arg("-kernel").arg(image).args(&guest.extra);
+    match guest.load {
+        Load::Kernel => {
+            command.arg("-kernel").arg(image);
+        }
+        Load::Raw { image: at, entry } => {
+            // QEMU takes a doubled comma for a comma.
+            let file = image.display().to_string().replace(',', ",,");
+            command.args(["-device", &format!("loader,file={file},addr={at:#x},force-raw=on")]);
+            for cpu in 0..guest.cpus {
+                command.args(["-device", &format!("loader,addr={entry:#x},cpu-num={cpu}")]);
+            }
+        }
+    }
+    if let Some(log) = &guest.log {
+        command.args(["-d", "guest_errors,unimp", "-D"]).arg(log);
+    }
+    command.args(&guest.extra);
     command.get_args().map(OsString::from).collect()
 }

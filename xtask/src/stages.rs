@@ -1,14 +1,13 @@
 //! `cargo xtask test`: every check there is, in order, up to the first that is red.
 
-use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use crate::command::{stream, tool};
 use crate::image::{Binary, Format, TARGET};
-use crate::qemu::{self, Show};
+use crate::matrix::{self, Depth};
 use crate::verdict::Counts;
-use crate::{Outcome, bench, disassembly, matrix, setup};
+use crate::{Outcome, bench, disassembly, setup};
 
 /// A name and what to do; it returns what it counted.
 type Stage = (String, Box<dyn Fn() -> Outcome<Counts>>);
@@ -83,11 +82,7 @@ fn all() -> Vec<Stage> {
     for format in Format::ALL {
         stages.push(stage(&format!("cargo test ({format})"), move || host_tests(format)));
     }
-    for format in Format::ALL {
-        stages.push(stage(&format!("QEMU ({format})"), move || {
-            boots(format, Binary::Boot.place(format))
-        }));
-    }
+    stages.push(stage("QEMU, the quick half of the matrix", || matrix::run(Depth::Quick)));
     stages.push(stage("instruction counts", || {
         for format in Format::ALL {
             let counted = bench::counted::measure(format, false)?;
@@ -169,30 +164,5 @@ fn host_tests(format: Format) -> Outcome<Counts> {
         (false, _) => Err("its messages stand above".into()),
         (true, 0) => Err("no host test ran".into()),
         (true, _) => Ok(counts),
-    }
-}
-
-/// Boots one image on every machine of the matrix, also after a red one: which machines are red is telling.
-fn boots(format: Format, image: PathBuf) -> Outcome<Counts> {
-    let mut counts = Counts::default();
-    let mut problems = Vec::new();
-    for guest in matrix::guests() {
-        let began = Instant::now();
-        let machine = matrix::described(&guest);
-        let told = match qemu::boot(format, &guest, &image, Show::WhenRed) {
-            Ok(more) => {
-                counts += more;
-                format!("{} passed", more.passed)
-            }
-            Err(problem) => {
-                problems.push(format!("{problem} (on {machine})"));
-                "RED".into()
-            }
-        };
-        println!("   {machine}: {told}, {:.1} s", began.elapsed().as_secs_f32());
-    }
-    match problems.is_empty() {
-        true => Ok(counts),
-        false => Err(problems.join("\n")),
     }
 }

@@ -45,11 +45,10 @@ fn every_option_of_boot_is_read() {
         memory: "8G".into(),
         cpus: 4,
         test: Some("walk".into()),
-        words: Vec::new(),
-        counting: false,
         debugger: true,
         limit: Duration::from_secs(5),
         extra: ["-d", "int", "--format"].map(Into::into).to_vec(),
+        ..Guest::default()
     };
     assert_eq!(booted(line), BootOptions { formats: vec![Format::Lpae], guest });
 }

@@ -2,7 +2,7 @@
 
 use core::ops::ControlFlow;
 
-use armv7a_mm::addr::VirtRange;
+use armv7a_mm::addr::{PhysAddr, VirtRange};
 use armv7a_mm::armv7::{mmu, vectors};
 use armv7a_mm::table::heap::TableCounts;
 use armv7a_mm::table::walk;
@@ -22,13 +22,18 @@ pub const FIRST: &[Test] =
 pub const LAST: &[Test] = &[
     Test { name: "balance::heap-is-as-before-the-tests", run: nothing_but_swapper },
     Test { name: "balance::kernel-maps-what-it-did", run: same_map },
+    Test { name: "balance::taken-memory-is-as-before-the-tests", run: same_taken },
 ];
 
 /// What the kernel mapped before the first test.
 static MAP: Mutex<Option<(usize, u64)>> = Mutex::new(None);
 
+/// What was in memory that is taken.
+static TAKEN: Mutex<Option<u64>> = Mutex::new(None);
+
 fn nothing_but_swapper() {
     MAP.lock().get_or_insert_with(map);
+    TAKEN.lock().get_or_insert_with(taken);
     check_eq!(support::in_use(), (0, TableCounts::default()));
     let heap = machine().memory();
     let bytes = image::heap().bytes() as usize;
@@ -65,4 +70,27 @@ fn same_map() {
     check_eq!(map(), before);
     check_eq!(mmu::root(), kernel().view.root().table(), "swapper is in use");
     check_eq!(vectors::base(), vectors::HIGH);
+}
+
+/// A number that changes with any byte of the device tree, and of where other CPUs sleep, as far as the linear map
+/// has them (FNV-1a).
+fn taken() -> u64 {
+    let linear = kernel().linear;
+    let mapped = kernel()
+        .taken
+        .into_iter()
+        .filter(|taken| linear.base <= taken.base && taken.end() <= linear.end());
+    mapped.fold(0xCBF2_9CE4_8422_2325, |sum, taken| {
+        let start = support::alias(PhysAddr::truncate(taken.base)).0 as *const u8;
+        (0..taken.bytes as usize).fold(sum, |sum: u64, offset| {
+            // SAFETY: the linear map has it, and another CPU's store changes no more than a value.
+            let byte = unsafe { start.add(offset).read_volatile() };
+            (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
+        })
+    })
+}
+
+fn same_taken() {
+    let Some(before) = *TAKEN.lock() else { skip!("nobody looked before the tests") };
+    check_eq!(taken(), before);
 }

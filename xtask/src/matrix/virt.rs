@@ -1,0 +1,68 @@
+//! QEMU's `virt`, in every way that it starts an image.
+
+use super::covering;
+use super::expect::Expect;
+use super::{Depth, Machine};
+use crate::qemu::Guest;
+
+const CPUS: [&str; 3] = ["cortex-a15", "cortex-a7", "max"];
+/// MiB. Up to 3 GiB end below 2^32, as RAM starts at 1 GiB.
+const MEMORY: [u64; 7] = [128, 64, 1024, 2048, 3072, 4096, 8192];
+const SMP: [u32; 3] = [1, 4, 8];
+/// Which worlds there are; the image starts in the last.
+const WORLDS: [&str; 4] = ["", ",virtualization=on", ",secure=on", ",secure=on,virtualization=on"];
+const GIC: [&str; 2] = ["2", "3"];
+const HIGHMEM: [&str; 2] = ["", ",highmem=off"];
+const RAW: [bool; 2] = [false, true];
+
+/// Any two columns' values meet, or any three's. QEMU refuses RAM beyond 4 GiB with `highmem=off`, and for `max`,
+/// which it takes for a CPU of 32 physical address bits.
+pub fn machines(depth: Depth) -> Vec<Machine> {
+    let sizes =
+        [CPUS.len(), MEMORY.len(), SMP.len(), WORLDS.len(), GIC.len(), HIGHMEM.len(), RAW.len()];
+    let strength = match depth {
+        Depth::Quick => 2,
+        Depth::Full => 3,
+    };
+    let rows = covering::rows(&sizes, strength, |row| {
+        let narrow = CPUS[row[0]] == "max" || !HIGHMEM[row[5]].is_empty();
+        !narrow || MEMORY[row[1]] <= 3072
+    });
+    rows.iter().map(|row| machine(row)).collect()
+}
+
+fn machine(row: &[usize]) -> Machine {
+    let (megabytes, world, raw) = (MEMORY[row[1]], WORLDS[row[3]], RAW[row[6]]);
+    let machine = format!("virt,gic-version={}{}{world}", GIC[row[4]], HIGHMEM[row[5]]);
+    let guest = Guest {
+        machine,
+        cpu: CPUS[row[0]].into(),
+        memory: format!("{megabytes}M"),
+        cpus: SMP[row[2]],
+        ..Guest::default()
+    };
+    // A raw image counts as a Linux kernel, which secure firmware would start in the normal world.
+    let hyp = world.contains("virtualization") && (raw || !world.contains("secure"));
+    let says = vec![
+        format!("started in {} mode", if hyp { "HYP" } else { "SVC" }),
+        format!("device tree: at {}", if raw { "r2" } else { "the start of RAM" }),
+        format!("RAM: {megabytes} MiB"),
+        "devices: by the device tree".into(),
+        "PL011 at 0x009000000".into(),
+    ];
+    let beyond = megabytes.saturating_sub(3072);
+    let mut classic = says.clone();
+    if beyond > 0 {
+        classic.push(format!(
+            "{beyond} MiB of RAM beyond 4 GiB stay unused: the classic format reaches them by supersections alone"
+        ));
+    }
+    let mut lpae = says;
+    if beyond > 0 {
+        lpae.push(format!("{} MiB of RAM from ", megabytes - LOWMEM));
+    }
+    Machine { what: None, guest, raw, classic: Expect::Passes(classic), lpae: Expect::Passes(lpae) }
+}
+
+/// MiB of RAM in the linear map, where there is more: up to vmalloc, at 0xF080_0000.
+const LOWMEM: u64 = 776;
