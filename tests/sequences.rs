@@ -3,6 +3,7 @@
 
 mod support;
 
+use armv7a_mm::table::walk;
 use support::audit::assert_same;
 use support::kernel::*;
 use support::model::{Model, assert_whole_runs};
@@ -57,8 +58,11 @@ impl Step {
                 // Congruent to the address, but for what is taken away.
                 let skew = random.pick(&[0, 0, 0, 0, 0x1000, 0x1_0000, 0x10_0000, 0x20_0000]);
                 let to = u64::from(range.start().0 & 0x0FFF_FFFF) + 0x4000_0000 + skew;
+                // In the user half there is also what is the kernel's alone, code included.
+                let user = base.user && random.below(4) != 0;
+                let attrs = Attrs { user, ..base };
                 let attrs =
-                    base.with_access(random.pick(&ACCESS)).with_memory(random.pick(&MEMORY));
+                    attrs.with_access(random.pick(&ACCESS)).with_memory(random.pick(&MEMORY));
                 let sizes = LeafSizes::from_bits_truncate(random.pick(&[3, 3, 3, 0, 1, 2]));
                 Self::Map { range, to, attrs, sizes }
             }
@@ -174,6 +178,26 @@ const STEPS: usize = 6000;
 const USER_DATA: Attrs = Attrs::user(Access::ReadWrite);
 const KERNEL_DATA: Attrs = Attrs::kernel(Access::ReadWrite);
 
+/// Whatever kernel code lies beside it, the kernel executes nothing of user space's: the leaf says so, or the
+/// entry above it. Says how many pages of kernel code there are.
+fn assert_closed<F: Format>(pgd: &Pgd<'_, F, Host<F>>, model: &Model) -> usize {
+    let mut code = 0;
+    for (&page, (_, attrs)) in &model.0 {
+        let va = VirtAddr(page * PAGE_SIZE);
+        let closed = walk::trace(&pgd.view(), va).any(|step| match step.entry {
+            Entry::Leaf(leaf) => leaf.pxn,
+            Entry::Table(table) => table.pxn,
+            Entry::Absent | Entry::Reserved => panic!("{va} is not mapped"),
+        });
+        match (attrs.user, attrs.access) {
+            (true, Access::None) => {}
+            (true, _) => assert!(closed, "{va} is open to the kernel"),
+            (false, access) => code += usize::from(access == Access::ReadExecute),
+        }
+    }
+    code
+}
+
 fn b39_b68_user_half<F: Format>() {
     let (host, layout) = (Host::<F>::new(), linux());
     let mut swapper = swapper(&host, &layout);
@@ -181,15 +205,18 @@ fn b39_b68_user_half<F: Format>() {
     let born = host.counts();
     let mut random = Random::new(1);
     let mut run = Run::new(pgd.root(), &USER, USER_DATA);
+    let mut code = 0;
     for step in 0..STEPS {
         run.step(&host, &mut pgd, &mut random);
         if step % 100 == 0 {
             run.check(&host);
             host.audit(swapper.root(), &[pgd.root()]);
             host.assert_no_empty_table(pgd.root());
+            code += assert_closed(&pgd, &run.model);
         }
     }
     run.assert_productive(STEPS);
+    assert!(code > STEPS / 20, "{code} pages of kernel code");
     pgd.clear_now(layout.user()).unwrap();
     assert_eq!(host.counts(), born);
     free(&host, pgd);
