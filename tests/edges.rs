@@ -151,6 +151,9 @@ fn b14_b17_r24_last_physical_page<F: Format>() {
         // SAFETY: as above.
         let done = unsafe { tree.map(range, to, DATA, LARGEST) };
         if done.is_ok() {
+            let behind = phys(to.as_u64() + range.bytes() - 1);
+            let found = [range.start(), range.last()].map(|va| translate(&host, va.0));
+            assert_eq!(found, [Some(to), Some(behind)]);
             // SAFETY: as above.
             unsafe { tree.unmap(range) }.unwrap().pay();
         }

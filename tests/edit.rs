@@ -273,7 +273,7 @@ fn b27_r30_the_kernel_half_is_global<F: Format>() {
     assert_eq!(swapper.map_at(kernel, 0, DATA.with_global(false), LeafSizes::LARGEST), wrong);
     assert_same(&host.snapshot(), &before);
     // Every kind of leaf, as it was made and after a change that asks for the other scope.
-    let (user, kernel) = (range(LONG.0 - 0x9000_0000, 0x8000_0000), range(LONG.0, LONG.1));
+    let (user, kernel) = (range(LONG.0 - 0x9000_0000, LONG.1 - 0x9000_0000), range(LONG.0, LONG.1));
     pgd.map_at(user, 0x70FF_E000, USER, LeafSizes::LARGEST).unwrap();
     swapper.map_at(kernel, 0x70FF_E000, DATA, LeafSizes::LARGEST).unwrap();
     for change in [false, true] {
@@ -284,13 +284,17 @@ fn b27_r30_the_kernel_half_is_global<F: Format>() {
                 .unwrap()
                 .pay();
         }
-        let root = pgd.view();
-        let all = walk::visit(&root, VirtRange::ALL, &mut |mapped| {
-            let kernels = layout.kernel().contains(mapped.range.start());
-            assert_eq!(mapped.leaf.attrs.global, kernels, "{}", mapped.range);
-            ControlFlow::<()>::Continue(())
-        });
-        assert!(all.is_continue());
+        let mut kinds = BTreeSet::new();
+        for root in [pgd.view(), swapper.view().root()] {
+            let all = walk::visit(&root, VirtRange::ALL, &mut |mapped| {
+                let kernels = layout.kernel().contains(mapped.range.start());
+                assert_eq!(mapped.leaf.attrs.global, kernels, "{}", mapped.range);
+                kinds.insert((kernels, mapped.depth, mapped.leaf.run));
+                ControlFlow::<()>::Continue(())
+            });
+            assert!(all.is_continue());
+        }
+        assert_eq!(kinds.len(), pick::<F, _>(6, 8), "{kinds:?}");
     }
 }
 

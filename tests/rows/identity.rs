@@ -109,6 +109,9 @@ fn b56_exactly_the_pages_that_were_asked_for<F: Format>() {
         (0x4020_0000, 0x4020_F000),
         (0x400F_F000, 0x4040_1000),
         (0x3FFF_F000, 0x4000_0000),
+        // Most of a section, most of a block.
+        (0x4050_1000, 0x4060_0000),
+        (0x4060_0000, 0x407F_F000),
     ];
     for identity in BESIDE.into_iter().chain(user).map(|(start, end)| range(start, end)) {
         let mut wanted = before.clone();

@@ -175,14 +175,14 @@ fn b54_hyp_mode_names_its_spsr_as_spsr() {
 fn b58_every_early_entry_has_its_high_word() {
     let head = code("boot/src/head.S");
     let body = between(&head, "placed:", "turn_on:");
-    let (mut high, mut entries) = ("never written", 0);
+    let (mut high, mut entries) = ("never written", Vec::new());
     for (mnemonic, operands) in instructions(body) {
         if mnemonic == "put" {
-            entries += 1;
-            assert!(["r3, #0", "r3, {WINDOW_HIGH}"].contains(&high), "entry {entries}: {high}");
+            entries.push(high);
         } else if operands.starts_with("r3,") && mnemonic != "str" {
             high = operands;
         }
     }
-    assert_eq!(entries, 4);
+    // The kernel, the two of the device tree, this code itself.
+    assert_eq!(entries, ["r3, #0", "r3, {WINDOW_HIGH}", "r3, {WINDOW_HIGH}", "r3, #0"]);
 }
