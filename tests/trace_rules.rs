@@ -49,18 +49,20 @@ macro_rules! everywhere {
 everywhere! {
     /// Into a table that is there, one store each, and nothing to invalidate.
     fn b31_r1_r3_map_into_a_table(fixture, expect) {
-        let events = fixture.trace(true, |system| {
-            let attrs = Attrs::user(Access::ReadExecute);
-            // SAFETY: nothing real is mapped.
-            unsafe {
-                system.spaces[0]
-                    .pgd
-                    .map(pages(USER + 0x2000, 3), phys(0x3000_0000), attrs, LeafSizes::PAGES)
-            }
-            .expect("mapped");
-        });
-        expect(&events, "scwi");
-        assert_eq!(stores(&events), 3, "R11: one store for each descriptor");
+        // One page goes straight to its table, more are planned.
+        for (at, count) in [(USER + 0x2000, 1), (USER + 0x3000, 3)] {
+            let events = fixture.trace(true, |system| {
+                let attrs = Attrs::user(Access::ReadExecute);
+                let range = pages(at, count as u32);
+                // SAFETY: nothing real is mapped.
+                unsafe {
+                    system.spaces[0].pgd.map(range, phys(0x3000_0000), attrs, LeafSizes::PAGES)
+                }
+                .expect("mapped");
+            });
+            expect(&events, "scwi");
+            assert_eq!(stores(&events), count, "R11: one store for each descriptor");
+        }
     }
 
     /// A new table is complete, cleaned and behind a barrier before the one store that links it.
