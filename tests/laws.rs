@@ -1,10 +1,16 @@
 //! The laws of a format (`src/format/mod.rs`), over every attribute and over every pattern of the bits that
 //! mean something; and of attributes.
 
+mod machine;
 mod support;
 
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
 use armv7a_mm::attr::Marks;
+use armv7a_mm::format::control::Registers;
 use armv7a_mm::format::{EncodeError, RUN, Runs};
+use machine::decoders;
 use support::*;
 
 both_formats!(
@@ -137,10 +143,11 @@ fn hardware_valid<F: Format>(depth: usize, word: u64) -> bool {
     }
 }
 
-/// The laws of one word.
+/// The laws of one word, and that it says what the manual says.
 #[inline]
-fn check_word<F: Format>(depth: usize, word: u64) -> bool {
+fn check_word<F: Registers>(depth: usize, word: u64) -> bool {
     let raw = F::Raw::from_u64(word);
+    decoders::compare::<F>(depth, word);
     let entry = F::decode(depth, raw);
     let used = match entry {
         Entry::Reserved => return false,
@@ -156,34 +163,77 @@ fn check_word<F: Format>(depth: usize, word: u64) -> bool {
     true
 }
 
-/// Every pattern of the bits that mean something, on bases that have every bit set and clear.
-fn words_come_back<F: Format>() {
+/// Every pattern of a long descriptor's bits 11:0 and 63:52, 24 in all.
+fn long_patterns() -> std::ops::Range<u64> {
+    0..1 << 24
+}
+
+/// The pattern where it belongs, and an address between.
+const fn long_word(pattern: u64, address: u64) -> u64 {
+    pattern & 0xFFF | (pattern & 0xFF_F000) << 40 | address
+}
+
+/// Every pattern of the bits that mean something, on addresses that have every bit set and clear.
+fn words_come_back<F: Registers>() {
     for depth in 0..F::LEVELS.len() {
         let known = if is_classic::<F>() {
             let bases = [0, 0x0010_0000, 0x00F0_0000, 0x0100_0000, 0x9A50_0000, 0xFFF0_0000];
             let words = |base| (0..1 << 20).map(move |low: u64| base | low);
             bases.into_iter().flat_map(words).filter(|&word| check_word::<F>(depth, word)).count()
         } else {
-            // Bits 11:0 and 63:52, 24 in all; then each bit of the base and above it alone.
-            let spread = |bits: u64| bits & 0xFFF | (bits & 0xFF_F000) << 40;
-            let all = (0..1 << 24).map(spread).filter(|&word| check_word::<F>(depth, word)).count();
-            let high = (0..1 << 12)
-                .map(spread)
-                .flat_map(|low| (12..52).map(move |bit| low | 1 << 54 | 1 << bit | 0xFF_C000_0000));
-            all + high.filter(|&word| check_word::<F>(depth, word)).count()
+            let all = [0, 0xFF_FFFF_F000 >> F::LEVELS[depth].shift << F::LEVELS[depth].shift];
+            let all =
+                all.into_iter().flat_map(|at| long_patterns().map(move |it| long_word(it, at)));
+            let all = all.filter(|&word| check_word::<F>(depth, word)).count();
+            let bits =
+                |it| (12..52).map(move |bit| long_word(it, 1 << bit | 1 << 54 | 0xFF_C000_0000));
+            let single = (0..1 << 12).flat_map(bits);
+            all + single.filter(|&word| check_word::<F>(depth, word)).count()
         };
         assert!(known > 1000, "{depth}: {known}");
     }
 }
 
-/// All of 2^32 words.
+/// Calls `check` with every number below `end`, on all CPUs.
+fn for_each(end: u64, check: impl Fn(u64) + Sync) {
+    let next = AtomicU64::new(0);
+    let work = || {
+        loop {
+            let from = next.fetch_add(1 << 20, Ordering::Relaxed);
+            if from >= end {
+                break;
+            }
+            (from..end.min(from + (1 << 20))).for_each(&check);
+        }
+    };
+    thread::scope(|scope| {
+        (0..thread::available_parallelism().map_or(1, usize::from)).for_each(|_| {
+            scope.spawn(work);
+        });
+    });
+}
+
+/// All of 2^32 words, at both depths.
 #[test]
-#[ignore = "a minute in release: cargo test --release --test laws -- --ignored"]
+#[ignore = "minutes in release: cargo test --release --test laws -- --ignored"]
 fn every_classic_word_comes_back() {
     for depth in 0..2 {
-        for word in 0..=u64::from(u32::MAX) {
+        for_each(1 << 32, |word| {
             check_word::<Classic>(depth, word);
-        }
+        });
+    }
+}
+
+/// All of the 2^24 patterns, at three depths, with no address bit, with every one alone, and with all.
+#[test]
+#[ignore = "minutes in release: cargo test --release --test laws -- --ignored"]
+fn every_long_pattern_comes_back() {
+    let single = (12..52).map(|bit| 1 << bit);
+    let all = single.chain([0, 0xFF_FFFF_F000, 0xFF_FFE0_0000, 0xFF_C000_0000]);
+    for (address, depth) in all.flat_map(|address| [(address, 0), (address, 1), (address, 2)]) {
+        for_each(long_patterns().end, |pattern| {
+            check_word::<Lpae>(depth, long_word(pattern, address));
+        });
     }
 }
 

@@ -18,6 +18,7 @@
 #![allow(dead_code, unused_imports, reason = "each test binary uses its part of the machine")]
 
 pub mod bench;
+pub mod decoders;
 pub mod fault;
 pub mod leaf;
 pub mod links;

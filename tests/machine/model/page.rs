@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use armv7a_mm::attr::{Access, Attrs, MemoryType, Shareability};
+use armv7a_mm::attr::{Access, Attrs};
 
+use crate::machine::decoders::{memory, share};
 use crate::machine::fault::Cause;
-use crate::machine::leaf::{Allowed, Cached, Leaf, Memory, Share};
+use crate::machine::leaf::{Allowed, Leaf};
 use crate::machine::violation::Found;
 
 /// Where a page lies and what may be done with it.
@@ -69,25 +70,5 @@ pub fn agrees(found: &Found, page: Option<&Page>, va: u32, pxn: Pxn) -> bool {
                 && shared
         }
         _ => false,
-    }
-}
-
-fn share(share: Shareability) -> Share {
-    match share {
-        Shareability::Non => Share::Non,
-        Shareability::Outer => Share::Outer,
-        Shareability::Inner => Share::Inner,
-    }
-}
-
-fn memory(memory: MemoryType) -> Memory {
-    let normal = |cached| Memory::Normal(cached, cached);
-    match memory {
-        MemoryType::StronglyOrdered => Memory::StronglyOrdered,
-        MemoryType::Device => Memory::Device,
-        MemoryType::WriteThrough => normal(Cached::WriteThrough),
-        MemoryType::WriteBack => normal(Cached::WriteBack),
-        MemoryType::NonCacheable => normal(Cached::Not),
-        MemoryType::WriteBackWriteAllocate => normal(Cached::WriteBackAllocate),
     }
 }
