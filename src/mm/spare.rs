@@ -113,10 +113,10 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
             }
             if pgd.touched != Regions::default() {
                 reclaim(&mut pgd);
-            } else if let Some(asid) = pgd.asid {
+            } else {
                 // It may have run. Walk caches know the private tables by its identifier; the next owner has
                 // another one, and would not make them forget.
-                forget_space(self.machine(), asid);
+                forget_space(self.machine(), pgd.asid);
             }
             self.spares.put(&pgd.root);
         }

@@ -31,11 +31,15 @@ pub(crate) fn publish<M: Machine>(machine: &M) {
     machine.isb();
 }
 
-/// Makes every CPU forget an address space that mapped nothing: what walk caches know of its tables by `asid`.
+/// Makes every CPU forget an address space that mapped nothing: what walk caches know of its tables by `asid`, or by
+/// an identifier that nobody told.
 #[inline]
-pub(crate) fn forget_space<M: Machine>(machine: &M, asid: Asid) {
+pub(crate) fn forget_space<M: Machine>(machine: &M, asid: Option<Asid>) {
     machine.dsb_ishst();
-    machine.tlbiasid(asid);
+    match asid {
+        Some(asid) => machine.tlbiasid(asid),
+        None => machine.tlbiall(),
+    }
     machine.dsb_ish();
     machine.isb();
 }

@@ -1,0 +1,41 @@
+//! What random sequences once broke, as `cargo xtask soak` printed it.
+
+mod machine;
+
+use machine::model::prelude::*;
+
+const UNTOLD: [Step; 8] = [
+    Step {
+        chance: 0x0,
+        refuse: None,
+        op: Op::Map {
+            tree: None,
+            pages: (0xffd78, 0xffd78),
+            phys: 0x10000000,
+            attrs: Attrs {
+                memory: MemoryType::WriteBackWriteAllocate,
+                access: Access::Read,
+                user: false,
+                global: true,
+                share: Shareability::Inner,
+                young: true,
+                marks: Marks::from_bits_truncate(0),
+            },
+            sizes: LeafSizes::from_bits_truncate(0),
+        },
+    },
+    Step { chance: 0x0, refuse: None, op: Op::Alloc { space: 8, told: true } },
+    Step { chance: 0x0, refuse: None, op: Op::Alloc { space: 9, told: false } },
+    Step { chance: 0x0, refuse: None, op: Op::Switch { cpu: 0, space: Some(9) } },
+    Step { chance: 0x0, refuse: None, op: Op::Free { space: 9, keep: true } },
+    Step { chance: 0x0, refuse: None, op: Op::Free { space: 8, keep: false } },
+    Step { chance: 0x0, refuse: None, op: Op::Alloc { space: 10, told: true } },
+    Step { chance: 0x0, refuse: None, op: Op::Free { space: 10, keep: false } },
+];
+
+/// A space that ran under an identifier that nobody told, mapped nothing and was kept: its private table was freed by the
+/// next owner, who flushed another identifier, while a walk cache still knew it.
+#[test]
+fn a_kept_space_of_no_identifier_is_forgotten() {
+    replay("lpae_smp_not_coherent", 6, &UNTOLD);
+}
