@@ -12,20 +12,26 @@ use super::walk::decode;
 /// An address that is translated: no part of it is zero.
 const VA: u32 = 0x9876_5432;
 
+/// The registers that the library runs with.
+fn regs<F: Registers>() -> Regs {
+    Regs { ttbcr: F::TTBCR, sctlr: sctlr::ON, dacr: F::DACR, remap: F::REMAP, ..Regs::default() }
+}
+
+/// What the machine takes from a leaf.
+pub fn leaf<F: Registers>(depth: usize, raw: u64) -> Option<leaf::Leaf> {
+    match decode(&regs::<F>(), depth, raw, VA, Inherit::default()) {
+        Word::Leaf(leaf) => Some(leaf),
+        _ => None,
+    }
+}
+
 /// Compares what both say of `raw` at `depth`.
 ///
 /// # Panics
 /// If they differ, or if the library refuses a word that it could have written.
 pub fn compare<F: Registers>(depth: usize, raw: u64) {
     let entry = F::decode(depth, F::Raw::from_u64(raw));
-    let regs = Regs {
-        ttbcr: F::TTBCR,
-        sctlr: sctlr::ON,
-        dacr: F::DACR,
-        remap: F::REMAP,
-        ..Regs::default()
-    };
-    let word = decode(&regs, depth, raw, VA, Inherit::default());
+    let word = decode(&regs::<F>(), depth, raw, VA, Inherit::default());
     let same = match (entry, word) {
         (Entry::Absent, Word::Invalid) => raw == 0,
         (Entry::Leaf(leaf), Word::Invalid) => leaf.attrs.access == Access::None,
