@@ -7,9 +7,9 @@
 mod machine;
 mod support;
 
-use armv7a_mm::attr::Marks;
 use armv7a_mm::format::Walk;
 use armv7a_mm::format::control::Registers;
+use machine::attrs::all_attrs;
 use machine::decoders;
 use support::kernel::{Edit, EditUser, empty_swapper, linux, pgd};
 use support::*;
@@ -45,21 +45,6 @@ const CHANGES: [Change; 6] = [
     Change { name: "mkwrite", apply: Attrs::mkwrite, property: 2, value: true },
     Change { name: "wrprotect", apply: Attrs::wrprotect, property: 2, value: false },
 ];
-
-/// Every combination of attributes.
-fn all_attrs() -> impl Iterator<Item = Attrs> {
-    let shares = [Shareability::Non, Shareability::Outer, Shareability::Inner];
-    // memory 6, access 4, share 3, marks 4, user, global, young.
-    (0..6 * 4 * 3 * 4 * 8).map(move |n: usize| Attrs {
-        memory: MemoryType::ALL[n % 6],
-        access: Access::ALL[n / 6 % 4],
-        share: shares[n / 24 % 3],
-        marks: Marks::from_bits_truncate((n / 72 % 4) as u8),
-        user: (n / 288) & 1 != 0,
-        global: (n / 576) & 1 != 0,
-        young: (n / 1152) & 1 != 0,
-    })
-}
 
 /// A leaf's attributes as a descriptor keeps them; `None` where the format has no such leaf.
 fn kept<F: Format>(depth: usize, run: bool, attrs: Attrs) -> Option<Attrs> {

@@ -7,9 +7,9 @@ mod support;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use armv7a_mm::attr::Marks;
 use armv7a_mm::format::control::Registers;
 use armv7a_mm::format::{EncodeError, RUN, Runs};
+use machine::attrs::all_attrs;
 use machine::decoders;
 use support::*;
 
@@ -21,21 +21,6 @@ both_formats!(
     frames_change_their_own_bits,
     levels_span_the_address_space,
 );
-
-/// What attributes are made of, every combination.
-fn all_attrs() -> impl Iterator<Item = Attrs> {
-    let shares = [Shareability::Non, Shareability::Outer, Shareability::Inner];
-    // memory 6, access 4, share 3, marks 4, user, global, young.
-    (0..6 * 4 * 3 * 4 * 8).map(move |n: usize| Attrs {
-        memory: MemoryType::ALL[n % 6],
-        access: Access::ALL[n / 6 % 4],
-        share: shares[n / 24 % 3],
-        marks: Marks::from_bits_truncate((n / 72 % 4) as u8),
-        user: (n / 288) & 1 != 0,
-        global: (n / 576) & 1 != 0,
-        young: (n / 1152) & 1 != 0,
-    })
-}
 
 /// Frames that are too large, too small, or not aligned for something.
 const FRAMES: [u64; 13] = [
@@ -181,9 +166,10 @@ fn words_come_back<F: Registers>() {
             let words = |base| (0..1 << 20).map(move |low: u64| base | low);
             bases.into_iter().flat_map(words).filter(|&word| check_word::<F>(depth, word)).count()
         } else {
-            let all = [0, 0xFF_FFFF_F000 >> F::LEVELS[depth].shift << F::LEVELS[depth].shift];
+            let shift = F::LEVELS[depth].shift;
+            let addresses = [0, 0xFF_FFFF_F000 >> shift << shift];
             let all =
-                all.into_iter().flat_map(|at| long_patterns().map(move |it| long_word(it, at)));
+                long_patterns().map(|it| long_word(it, addresses[(it.count_ones() & 1) as usize]));
             let all = all.filter(|&word| check_word::<F>(depth, word)).count();
             let bits =
                 |it| (12..52).map(move |bit| long_word(it, 1 << bit | 1 << 54 | 0xFF_C000_0000));

@@ -17,6 +17,7 @@
 //! ```
 #![allow(dead_code, unused_imports, reason = "each test binary uses its part of the machine")]
 
+pub mod attrs;
 pub mod bench;
 pub mod decoders;
 pub mod fault;

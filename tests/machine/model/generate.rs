@@ -100,8 +100,12 @@ fn edit<F: Registers>(from: &mut impl Choice, system: &System<F>, tree: Tree) ->
         }
     }
     let pages = if vectors { (0, 0) } else { random::pages(from, layout, kernel) };
-    let phys = random::phys(from, pages.0, F::LPAE);
     let attrs = random::attrs(from, kernel);
+    let mut phys = random::phys(from, pages.0, F::LPAE);
+    // What only the kernel may use and lies where it is mapped cannot be told from an identity mapping.
+    if !kernel && !attrs.user && phys == u64::from(pages.0) << 12 {
+        phys ^= 1 << 28;
+    }
     Op::Map { tree, pages, phys, attrs, sizes: random::sizes(from) }
 }
 
