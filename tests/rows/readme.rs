@@ -81,14 +81,19 @@ fn host_tests() -> Vec<String> {
     all
 }
 
-/// Every in-kernel test by its name.
-fn kernel_tests() -> Vec<String> {
-    let sources = files(&repository().join("boot/src/tests")).into_iter().map(|path| read(&path));
-    let names = |source: String| {
-        let parts: Vec<String> = source.split("name: \"").skip(1).map(str::to_owned).collect();
-        parts.into_iter().filter_map(|part| part.split_once('"').map(|(name, _)| name.to_owned()))
-    };
-    sources.flat_map(names).collect()
+/// Every in-kernel test, and every machine that `cargo xtask matrix` boots them on, by its name.
+fn emulated() -> Vec<String> {
+    let sources = |folder| files(&repository().join(folder)).into_iter().map(|path| read(&path));
+    let mut all = Vec::new();
+    for source in sources("boot/src/tests") {
+        let names = source.split("name: \"").skip(1).filter_map(|rest| rest.split('"').next());
+        all.extend(names.map(str::to_owned));
+    }
+    for source in sources("xtask/src/matrix") {
+        let strings = source.split('"').skip(1).step_by(2);
+        all.extend(strings.map(|text| format!("matrix::{text}")));
+    }
+    all
 }
 
 /// All rows there are.
@@ -113,7 +118,7 @@ fn named(answer: &str) -> Vec<&str> {
 }
 
 /// What is wrong with the table of `readme`.
-fn faults(readme: &str, host: &[String], kernel: &[String]) -> Vec<String> {
+fn faults(readme: &str, host: &[String], emulated: &[String]) -> Vec<String> {
     let mut answers = BTreeMap::<&str, Vec<&str>>::new();
     for line in readme.lines() {
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
@@ -133,12 +138,13 @@ fn faults(readme: &str, host: &[String], kernel: &[String]) -> Vec<String> {
         if named.is_empty() && !reason {
             faults.push(format!("{row}: neither a test nor a reason: {answer}"));
         }
-        let exists = |test: &&str| host.iter().chain(kernel).any(|known| known == test);
+        let exists = |test: &&str| host.iter().chain(emulated).any(|known| known == test);
         faults.extend(
             named.iter().filter(|test| !exists(test)).map(|test| format!("{row}: no test {test}")),
         );
-        let theirs =
-            |test: &&str| rows_of(test).contains(&row) || kernel.iter().any(|known| known == test);
+        let theirs = |test: &&str| {
+            rows_of(test).contains(&row) || emulated.iter().any(|known| known == test)
+        };
         if !reason && !named.iter().any(theirs) {
             faults.push(format!("{row}: none of its tests is named for it"));
         }
@@ -152,18 +158,18 @@ fn faults(readme: &str, host: &[String], kernel: &[String]) -> Vec<String> {
 
 #[test]
 fn every_row_is_answered() {
-    let (host, kernel) = (host_tests(), kernel_tests());
+    let (host, emulated) = (host_tests(), emulated());
     assert!(
-        host.len() > 150 && kernel.len() > 100,
+        host.len() > 150 && emulated.len() > 100,
         "{} and {} tests found",
         host.len(),
-        kernel.len()
+        emulated.len()
     );
     let known = all_rows();
     let stray: Vec<_> =
         host.iter().filter(|test| rows_of(test).iter().any(|row| !known.contains(row))).collect();
     assert!(stray.is_empty(), "named for a row that is none: {stray:?}");
-    let faults = faults(&read(&repository().join("tests/README.md")), &host, &kernel);
+    let faults = faults(&read(&repository().join("tests/README.md")), &host, &emulated);
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 }
 
@@ -171,7 +177,7 @@ fn every_row_is_answered() {
 #[test]
 fn gaps_in_the_table_are_noticed() {
     let host = ["one::b01_first", "one::other", "two::b01_r1_second"].map(str::to_owned);
-    let kernel = ["three::in-kernel".to_owned()];
+    let emulated = ["three::in-kernel".to_owned()];
     let table = |first: &str| {
         let rest = all_rows().into_iter().skip(1).map(|row| match &*row {
             "R1" => "| R1 | x | `two::b01_r1_second` |\n".to_owned(),
@@ -180,7 +186,7 @@ fn gaps_in_the_table_are_noticed() {
         format!("| Row | The bug | Answer |\n|---|---|---|\n{first}\n{}", rest.collect::<String>())
     };
     let first = "| B01 | x | `one::b01_first`, `two::b01_r1_second`, `three::in-kernel` |";
-    assert_eq!(faults(&table(first), &host, &kernel), Vec::<String>::new());
+    assert_eq!(faults(&table(first), &host, &emulated), Vec::<String>::new());
     let cases = [
         ("", "does not stand in the table once"),
         (
@@ -193,10 +199,10 @@ fn gaps_in_the_table_are_noticed() {
         ("| B01 | x | `one::b01_first` |", "two::b01_r1_second is named for it"),
     ];
     for (row, wanted) in cases {
-        let found = faults(&table(row), &host, &kernel);
+        let found = faults(&table(row), &host, &emulated);
         assert!(found.iter().any(|fault| fault.contains(wanted)), "{row}: {found:?}");
     }
-    let found = faults(&table(&format!("{first}\n| B69 | x | Later: x |")), &host, &kernel);
+    let found = faults(&table(&format!("{first}\n| B69 | x | Later: x |")), &host, &emulated);
     assert_eq!(found, ["B69 is no row"]);
     let source = "both_formats!(\n    b01_a,\n    b,\n);\nfn c() {}\n#[test]\n#[ignore]\nfn d() {}\n\
         everywhere! {\n    /// The fn of it.\n    fn e(f, g) {\n        fn inner() {}\n    }\n}\nboth_formats!(h, i,);";
