@@ -154,6 +154,9 @@ fn b14_b17_r24_last_physical_page<F: Format>() {
             let behind = phys(to.as_u64() + range.bytes() - 1);
             let found = [range.start(), range.last()].map(|va| translate(&host, va.0));
             assert_eq!(found, [Some(to), Some(behind)]);
+            let mut wanted = Model::default();
+            wanted.map(range, to.as_u64(), DATA).unwrap();
+            wanted.assert_read(&host, host.first_root(), range);
             // SAFETY: as above.
             unsafe { tree.unmap(range) }.unwrap().pay();
         }
