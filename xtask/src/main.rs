@@ -50,10 +50,11 @@ fn build() -> Outcome<()> {
 fn boot(options: &BootOptions) -> Outcome<()> {
     let mut problems = Vec::new();
     for &format in &options.formats {
-        let booted = Binary::Boot.build(format).and_then(|image| {
+        let booted = Binary::Boot.build(format).and_then(|elf| {
+            let image = if options.guest.takes_elf() { elf.clone() } else { image::raw(&elf)? };
             println!("== {format}: {}", qemu::command_line(&options.guest, &image));
             if options.guest.debugger {
-                println!("   attach with: {}", qemu::debugger_command(&image));
+                println!("   attach with: {}", qemu::debugger_command(&elf));
             }
             qemu::boot(format, &options.guest, &image, qemu::Show::Live)
         });

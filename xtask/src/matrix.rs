@@ -8,6 +8,7 @@
 //!   `highmem`, the raw image memory (its device tree moves), the secure world the number of CPUs (they all start at
 //!   the entry). [`covering`] finds few such rows.
 //! - `boards`: what differs from `virt` in where RAM is, in CPUs, in how they start, each by every way of loading.
+//! - `nested`: a board whose device tree has buses.
 //! - `trees`: device trees, each damaged in one way, where r2 points or at the start of RAM (all: both).
 //!
 //! In every boot all self-tests pass, or say why they are skipped; all images of a format have the same number of
@@ -16,6 +17,7 @@
 mod boards;
 pub mod covering;
 pub mod expect;
+mod nested;
 mod report;
 mod trees;
 mod virt;
@@ -84,8 +86,11 @@ impl Machine {
 /// # Errors
 /// QEMU does not tell its own device tree, or a file cannot be written.
 pub fn machines(depth: Depth, directory: &Path) -> Outcome<Vec<Machine>> {
-    let trees = trees::machines(depth, &directory.join("trees"))?;
-    Ok([virt::machines(depth), boards::machines(), trees].concat())
+    let directory = directory.join("trees");
+    fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    let trees = trees::machines(depth, &directory)?;
+    Ok([virt::machines(depth), boards::machines(), vec![nested::machine(&directory)?], trees]
+        .concat())
 }
 
 /// Boots both images, which are built already, on every machine, prints a table, and counts self-tests that passed.

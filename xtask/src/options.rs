@@ -23,7 +23,8 @@ cargo xtask boot [OPTIONS] [-- QEMU ARGS]
     --memory SIZE           QEMU's -m: 64M, 1G, 8G, …                     [128M]
     --smp N                 number of CPUs                                [1]
     --machine OPTIONS       options of -M virt, as `virtualization=on` or
-                            `secure=on`, or another machine altogether    [virt]
+                            `secure=on`, or another machine altogether, as
+                            vexpress-a9: it gets a raw image              [virt]
     --test NAME             run the self-tests whose name contains NAME   [all]
     --gdb                   wait for a debugger; prints how to attach (needs --format)
     --timeout SECONDS       kill a guest that has no verdict by then      [60]

@@ -78,6 +78,15 @@ impl Default for Guest {
     }
 }
 
+impl Guest {
+    /// Whether the machine has RAM where the ELF images are linked to lie: `virt`, whatever its version. Others take
+    /// raw images.
+    pub fn takes_elf(&self) -> bool {
+        let name = self.machine.split(',').next().unwrap_or_default();
+        name == "virt" || name.starts_with("virt-")
+    }
+}
+
 /// What to show of a boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Show {

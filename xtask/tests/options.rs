@@ -71,6 +71,15 @@ fn a_machine_may_be_named_or_only_its_options() {
 }
 
 #[test]
+fn only_virt_takes_elf_images() {
+    for (machine, takes) in
+        [("virt", true), ("virt-2.6", true), ("virt,secure=on", true), ("vexpress-a9", false)]
+    {
+        assert_eq!(Guest { machine: machine.into(), ..Guest::default() }.takes_elf(), takes);
+    }
+}
+
+#[test]
 fn nonsense_is_refused_with_a_reason() {
     let cases = [
         ("launch", "no command `launch`"),

@@ -41,7 +41,7 @@ const BOARDS: [Board; 6] = [
         smp: &[4],
         devices: "devices: this is Versatile Express with Cortex-A15",
     },
-    // Its walks bypass the caches; no LPAE, no PXN.
+    // Its walks bypass the caches (B31); no LPAE, no PXN (R8).
     Board {
         machine: "vexpress-a9",
         cpu: "cortex-a9",

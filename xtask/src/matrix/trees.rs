@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use dtoolkit::fdt::Fdt;
-use dtoolkit::model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty};
+use dtoolkit::model::{DeviceTree, DeviceTreeNode};
 
 use super::expect::Expect;
+use super::nested::words;
 use super::{Depth, Machine};
 use crate::Outcome;
 use crate::command::tool;
@@ -48,12 +49,12 @@ enum Verdict {
     Without(&'static str),
 }
 
-/// Every variant where r2 points and at the start of RAM, and good ones in odd places. Writes them to `directory`.
+/// Every variant where r2 points and at the start of RAM, and good ones in odd places (B19). Writes them to
+/// `directory`.
 ///
 /// # Errors
 /// QEMU's own tree is not to be had, or a file cannot be written.
 pub fn machines(depth: Depth, directory: &Path) -> Outcome<Vec<Machine>> {
-    fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
     let base = dumped(directory)?;
     let mut machines = Vec::new();
     for (number, variant) in variants(&base)?.iter().enumerate() {
@@ -160,19 +161,14 @@ fn word(blob: &[u8], at: usize) -> usize {
     blob[at..at + 4].iter().fold(0, |word, byte| word << 8 | usize::from(*byte))
 }
 
-fn property(name: &str, words: &[u32]) -> DeviceTreeProperty {
-    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
-    DeviceTreeProperty::new_unchecked(name, bytes)
-}
-
 /// `base` with memory nodes of these bases and sizes instead of its own.
 fn with_memory(base: &DeviceTree, ranges: &[(u64, u64)]) -> Vec<u8> {
     let mut tree = base.clone();
     tree.root.remove_child(&format!("memory@{RAM:x}"));
     for (i, (start, bytes)) in ranges.iter().enumerate() {
         let mut node = DeviceTreeNode::new_unchecked(format!("memory@{start:x}{i}"));
-        let words = [start >> 32, *start, bytes >> 32, *bytes].map(|number| number as u32);
-        node.add_property(property("reg", &words));
+        let numbers = [start >> 32, *start, bytes >> 32, *bytes].map(|number| number as u32);
+        node.add_property(words("reg", &numbers));
         tree.root.add_child(node);
     }
     tree.to_dtb()
@@ -203,11 +199,11 @@ fn variants(base: &[u8]) -> Outcome<Vec<Variant>> {
     let mut crowd = tree.clone();
     for i in 0..20_000 {
         let mut node = DeviceTreeNode::new_unchecked(format!("node@{i:x}"));
-        node.add_property(property("reg", &[0, i, 0, 1]));
+        node.add_property(words("reg", &[0, i, 0, 1]));
         crowd.root.add_child(node);
     }
     let mut cells = tree.clone();
-    cells.root.add_property(property("#address-cells", &[3]));
+    cells.root.add_property(words("#address-cells", &[3]));
     let many: Vec<_> = (0..9).map(|i| (RAM + (i << 24), 1 << 20)).collect();
     const ELSEWHERE: &str = "its memory is not where this image is";
     const BOUNDS: &str = "its structure leaves its bounds";
@@ -268,20 +264,18 @@ fn variants(base: &[u8]) -> Outcome<Vec<Variant>> {
         (
             "a UART in RAM",
             with_uart(&tree, |uart| {
-                uart.add_property(property("reg", &[0, R2 + 0x10_0000, 0, 0x1000]))
+                uart.add_property(words("reg", &[0, R2 + 0x10_0000, 0, 0x1000]))
             }),
             Without("no PL011: what is said to be one, at 0x4a100000, lies in RAM"),
         ),
         (
             "a UART off a page",
-            with_uart(&tree, |uart| {
-                uart.add_property(property("reg", &[0, 0x0900_0010, 0, 0x1000]))
-            }),
+            with_uart(&tree, |uart| uart.add_property(words("reg", &[0, 0x0900_0010, 0, 0x1000]))),
             Without("no PL011: what is said to be one, at 0x9000010, is not on a page"),
         ),
         (
             "a UART beyond 40 bits",
-            with_uart(&tree, |uart| uart.add_property(property("reg", &[0x100, 0, 0, 0x1000]))),
+            with_uart(&tree, |uart| uart.add_property(words("reg", &[0x100, 0, 0, 0x1000]))),
             Without(
                 "no PL011: what is said to be one, at 0x10000000000, is beyond what pages of this format reach",
             ),
