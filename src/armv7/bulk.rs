@@ -5,8 +5,12 @@
 
 use core::arch::asm;
 
-/// Bytes a turn: eight registers' worth.
+/// Bytes a turn, in most loops: eight registers' worth.
 pub(super) const BYTES: usize = 32;
+/// Bytes a turn of [`zero`].
+pub(super) const ZEROED: usize = 4 * BYTES;
+/// Bytes a turn of [`fill_low`].
+pub(super) const FILLED: usize = 8 * size_of::<u64>();
 
 /// A loop over `turns` of what r0 to r5, r8 and r9 hold at once: the registers that the compiler leaves to
 /// inline assembly, in LDM's order. The instructions of a turn, where the turns that are left go, the other
@@ -246,7 +250,46 @@ pub(super) unsafe fn fill(at: *mut u32, turns: usize, first: u32, step: u32) {
     }
 }
 
-/// Writes zeroes to `turns` times 32 bytes at `at`, which no walk reaches.
+/// Writes `first` and its successors, each `step` further, to `turns` times eight long descriptors at `at`. Their
+/// high words are the same.
+///
+/// # Safety
+/// They are aligned and may be changed so; `turns` is not 0.
+#[inline]
+pub(super) unsafe fn fill_low(at: *mut u64, turns: usize, first: u64, step: u32) {
+    // SAFETY: changes what the caller vouches for.
+    unsafe {
+        asm!(
+            "2:",
+            "strd r0, r1, [{at}], #8",
+            "add r0, r0, {step}",
+            "strd r0, r1, [{at}], #8",
+            "add r0, r0, {step}",
+            "strd r0, r1, [{at}], #8",
+            "add r0, r0, {step}",
+            "strd r0, r1, [{at}], #8",
+            "add r0, r0, {step}",
+            "strd r0, r1, [{at}], #8",
+            "add r0, r0, {step}",
+            "strd r0, r1, [{at}], #8",
+            "add r0, r0, {step}",
+            "strd r0, r1, [{at}], #8",
+            "add r0, r0, {step}",
+            "strd r0, r1, [{at}], #8",
+            "add r0, r0, {step}",
+            "subs {turns}, {turns}, #1",
+            "bne 2b",
+            at = inout(reg) at => _,
+            turns = inout(reg) turns => _,
+            step = in(reg) step,
+            inout("r0") first as u32 => _,
+            in("r1") (first >> 32) as u32,
+            options(nostack),
+        );
+    }
+}
+
+/// Writes zeroes to `turns` times 128 bytes at `at`, which no walk reaches.
 ///
 /// # Safety
 /// They are aligned to 4 and may be changed so; `turns` is not 0.
@@ -256,6 +299,9 @@ pub(super) unsafe fn zero(at: *mut u8, turns: usize) {
     unsafe {
         asm!(
             "2:",
+            "stmia {at}!, {{r0, r1, r2, r3, r4, r5, r8, r9}}",
+            "stmia {at}!, {{r0, r1, r2, r3, r4, r5, r8, r9}}",
+            "stmia {at}!, {{r0, r1, r2, r3, r4, r5, r8, r9}}",
             "stmia {at}!, {{r0, r1, r2, r3, r4, r5, r8, r9}}",
             "subs {turns}, {turns}, #1",
             "bne 2b",

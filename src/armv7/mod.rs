@@ -70,9 +70,9 @@ unsafe impl<T: TableMemory> TableMemory for Armv7<T> {
         self.memory.virt(at)
     }
 
-    #[inline]
+    #[inline(never)]
     unsafe fn are_zero<D: Descriptor>(&self, at: *const D, count: usize) -> bool {
-        let (turns, done) = turns::<D>(count);
+        let (turns, done) = turns::<D>(count, bulk::BYTES);
         // SAFETY: the caller vouches for all `count`.
         unsafe {
             (turns == 0 || bulk::are_zero(at.cast(), turns))
@@ -80,9 +80,9 @@ unsafe impl<T: TableMemory> TableMemory for Armv7<T> {
         }
     }
 
-    #[inline]
+    #[inline(never)]
     unsafe fn common_bits<D: Descriptor>(&self, at: *const D, count: usize) -> D {
-        let (turns, done) = if is_long::<D>() { turns::<D>(count) } else { (0, 0) };
+        let (turns, done) = if is_long::<D>() { turns::<D>(count, bulk::BYTES) } else { (0, 0) };
         // SAFETY: the caller vouches for all `count`.
         unsafe {
             let last = table::bulk::common_bits(self, at.add(done), count - done);
@@ -93,7 +93,7 @@ unsafe impl<T: TableMemory> TableMemory for Armv7<T> {
         }
     }
 
-    #[inline]
+    #[inline(never)]
     unsafe fn is_uniform<D: Descriptor>(
         &self,
         at: *const D,
@@ -102,7 +102,7 @@ unsafe impl<T: TableMemory> TableMemory for Armv7<T> {
         frame: D,
     ) -> bool {
         let fits = !is_long::<D>() || frame.as_u64() == PAGE_FRAME;
-        let (turns, done) = if fits { turns::<D>(count) } else { (0, 0) };
+        let (turns, done) = if fits { turns::<D>(count, bulk::BYTES) } else { (0, 0) };
         // SAFETY: the caller vouches for all `count`.
         unsafe {
             let first = match (turns, is_long::<D>()) {
@@ -117,10 +117,10 @@ unsafe impl<T: TableMemory> TableMemory for Armv7<T> {
         }
     }
 
-    #[inline]
+    #[inline(never)]
     unsafe fn flip<D: Descriptor>(&self, at: *mut D, count: usize, flip: D) {
         let low = flip.as_u64() >> 32 == 0;
-        let (turns, done) = if low { turns::<D>(count) } else { (0, 0) };
+        let (turns, done) = if low { turns::<D>(count, bulk::BYTES) } else { (0, 0) };
         // SAFETY: the caller vouches for all `count`.
         unsafe {
             match (turns, is_long::<D>()) {
@@ -132,24 +132,32 @@ unsafe impl<T: TableMemory> TableMemory for Armv7<T> {
         }
     }
 
-    #[inline]
+    #[inline(never)]
     unsafe fn fill<D: Descriptor>(&self, at: *mut D, count: usize, first: D, step: D) {
-        let (turns, done) = if is_long::<D>() { (0, 0) } else { turns::<D>(count) };
-        let (word, by) = (first.as_u64() as u32, step.as_u64() as u32);
-        let skipped = by.wrapping_mul(done as u32);
+        let (raw, by) = (first.as_u64(), step.as_u64() as u32);
+        let (turns, done) = match is_long::<D>() {
+            false => turns::<D>(count, bulk::BYTES),
+            true if crosses(raw, by, count) => (0, 0),
+            true => turns::<D>(count, bulk::FILLED),
+        };
         // SAFETY: the caller vouches for all `count`.
         unsafe {
-            if turns > 0 {
-                bulk::fill(at.cast(), turns, word, by);
+            match (turns, is_long::<D>()) {
+                (0, _) => {}
+                (_, true) => bulk::fill_low(at.cast(), turns, raw, by),
+                (_, false) => bulk::fill(at.cast(), turns, raw as u32, by),
             }
-            let next = if turns == 0 { first } else { first.step(D::from_u64(skipped.into())) };
-            table::bulk::fill(self, at.add(done), count - done, next, step);
+            if done < count {
+                let skipped = u64::from(by.wrapping_mul(done as u32));
+                let next = if done == 0 { first } else { first.step(D::from_u64(skipped)) };
+                table::bulk::fill(self, at.add(done), count - done, next, step);
+            }
         }
     }
 
-    #[inline]
+    #[inline(never)]
     unsafe fn zero_unlinked<D: Descriptor>(&self, at: *mut D, count: usize) {
-        let (turns, done) = turns::<D>(count);
+        let (turns, done) = turns::<D>(count, bulk::ZEROED);
         // SAFETY: the caller vouches for all `count`.
         unsafe {
             if turns > 0 {
@@ -159,9 +167,9 @@ unsafe impl<T: TableMemory> TableMemory for Armv7<T> {
         }
     }
 
-    #[inline]
+    #[inline(never)]
     unsafe fn copy_unlinked<D: Descriptor>(&self, from: *const D, to: *mut D, count: usize) {
-        let (turns, done) = turns::<D>(count);
+        let (turns, done) = turns::<D>(count, bulk::BYTES);
         // SAFETY: the caller vouches for all `count`.
         unsafe {
             if turns > 0 {
@@ -174,12 +182,18 @@ unsafe impl<T: TableMemory> TableMemory for Armv7<T> {
     }
 }
 
-/// Turns of [`bulk`]'s loops in `count` descriptors, and the descriptors that these serve.
+/// Turns of `bytes` bytes in `count` descriptors, and the descriptors that these serve.
 #[inline]
-const fn turns<D>(count: usize) -> (usize, usize) {
-    let turn = bulk::BYTES / size_of::<D>();
+const fn turns<D>(count: usize, bytes: usize) -> (usize, usize) {
+    let turn = bytes / size_of::<D>();
     let turns = count / turn;
     (turns, turns * turn)
+}
+
+/// Whether the high words of `count` long descriptors from `first` on differ.
+#[inline]
+fn crosses(first: u64, step: u32, count: usize) -> bool {
+    u64::from(first as u32) + u64::from(step) * count as u64 > 1 << 32
 }
 
 /// The frame of a page in a long descriptor.

@@ -1,7 +1,7 @@
 //! Many descriptors at once: what this CPU's own loops do, and the plain ones of the trait, must be the same, for
 //! every length and with every single descriptor out of line.
 
-use armv7a_mm::addr::PhysAddr;
+use armv7a_mm::addr::{PAGE_SIZE, PhysAddr};
 use armv7a_mm::attr::{Access, Attrs};
 use armv7a_mm::format::{Active, Descriptor, Entry, Format, Leaf, Level};
 use armv7a_mm::table::mem::{OutOfMemory, TableMemory};
@@ -20,9 +20,11 @@ pub const TESTS: &[Test] = &[
 type Raw = <Active as Format>::Raw;
 
 /// Descriptors in a buffer: more than a few turns of any loop, and some behind them.
-const ROOM: usize = 40;
-/// The longest stretch: four turns of eight and an odd one.
-const LONGEST: usize = 33;
+const ROOM: usize = 72;
+/// The longest stretch that is read: four turns of eight and an odd one.
+const READ: usize = 33;
+/// The longest that is written: two turns of thirty-two and an odd one.
+const WRITTEN: usize = 65;
 
 /// The machine without its own loops.
 struct Plain;
@@ -82,7 +84,7 @@ fn nth(i: usize) -> Raw {
 fn reads() {
     let [buffer, _] = buffers();
     let (zero, frame) = (Raw::from_u64(0), Active::frame_mask(Active::LEVELS.len() - 1, false));
-    for count in 0..=LONGEST {
+    for count in 0..=READ {
         set(buffer, |i| if i < count { zero } else { page() });
         // SAFETY: the buffer is longer, and holds no table; so below.
         check!(unsafe { machine().are_zero(buffer, count) }, "{count} zeroes");
@@ -115,7 +117,7 @@ fn reads() {
 fn writes() {
     let [mine, plain] = buffers();
     let flips = [bit(9), bit(0) | bit(11), bit(Raw::BITS - 1) | bit(5)];
-    for count in 0..=LONGEST {
+    for count in 0..=WRITTEN {
         for flip in flips {
             set(mine, nth);
             set(plain, nth);
@@ -126,15 +128,20 @@ fn writes() {
             }
             check_eq!(get(mine), get(plain), "flip {count}");
         }
-        set(mine, |_| !page());
-        set(plain, |_| !page());
-        // SAFETY: as above.
-        unsafe {
-            machine().fill(mine, count, page(), step());
-            Plain.fill(plain, count, page(), step());
+        // The second crosses 4 GiB in the middle, the third with every fourth step.
+        let border = Raw::from_u64((1 << 32) - u64::from(PAGE_SIZE) * 10);
+        for (first, step) in [(page(), step()), (border, step()), (border, bit(30))] {
+            set(mine, |_| !page());
+            set(plain, |_| !page());
+            // SAFETY: as above.
+            unsafe {
+                machine().fill(mine, count, first, step);
+                Plain.fill(plain, count, first, step);
+            }
+            check_eq!(get(mine), get(plain), "fill {count} from {first:#x} by {step:#x}");
+            let nth = |i| (0..i).fold(first, |raw: Raw, _| raw.step(step));
+            check!(get(mine)[..count].iter().enumerate().all(|(i, &raw)| raw == nth(i)));
         }
-        check_eq!(get(mine), get(plain), "fill {count}");
-        check!(get(mine)[..count].iter().enumerate().all(|(i, &raw)| raw == nth(i)));
 
         // SAFETY: as above.
         unsafe {
