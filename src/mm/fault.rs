@@ -51,45 +51,103 @@ fn sync<F: Format, M: Machine>(
     pgd: PhysAddr,
     va: VirtAddr,
 ) -> bool {
-    let (machine, mut from, mut to) = (swapper.root.machine(), swapper.root.table(), pgd);
+    // What is missing is nearly always a table of ptes, in the root or, of three levels, the private table.
+    let depth = F::LEVELS.len() - 2;
+    let mut tables = (pgd, swapper.root.table());
     // Unrolled, so that each level's geometry is a constant.
+    for depth in 0..depth {
+        let entries = Pair::new(swapper, tables, depth, va);
+        let Some(below) = entries.below() else { return sync_from(swapper, pgd, va) };
+        tables = below;
+    }
+    let entries = Pair::new(swapper, tables, depth, va);
+    if entries.present == F::Raw::default()
+        && matches!(F::walk(depth, entries.wanted), Walk::Table(_))
+    {
+        entries.copy();
+        return true;
+    }
+    sync_from(swapper, pgd, va)
+}
+
+/// [`sync`], whatever is missing.
+#[cold]
+#[inline(never)]
+fn sync_from<F: Format, M: Machine>(
+    swapper: &SwapperView<'_, F, M>,
+    pgd: PhysAddr,
+    va: VirtAddr,
+) -> bool {
+    let absent = F::Raw::default();
+    let mut tables = (pgd, swapper.root.table());
     for depth in 0..F::LEVELS.len() {
-        // SAFETY: the roots, or tables that entries just read point to; the active pgd's tables stay while
-        // it is active, and swapper's for ever.
-        let ours = unsafe { Node::<F, M>::new(machine, to, depth) };
-        // SAFETY: as above.
-        let theirs = unsafe { Node::<F, M>::new(machine, from, depth) };
-        let index = F::LEVELS[depth].index(va);
-        let present = ours.load(index);
-        if present == F::Raw::default() {
-            let wanted = theirs.load(index);
-            if wanted == F::Raw::default() {
-                return false;
-            }
+        let entries = Pair::new(swapper, tables, depth, va);
+        if entries.present == absent {
             // A leaf that is not sealed may go again, and nobody would take the copy away.
-            if depth > 0
-                && matches!(F::walk(depth, wanted), Walk::Memory { .. })
-                && !swapper.layout.is_copied::<F>(depth, va)
-            {
+            let may_go = depth > 0
+                && matches!(F::walk(depth, entries.wanted), Walk::Memory { .. })
+                && !swapper.layout.is_copied::<F>(depth, va);
+            if entries.wanted == absent || may_go {
                 return false;
             }
-            // SAFETY: swapper maps it for every address space.
-            unsafe { ours.store(index, wanted) };
-            let (line, bytes) = ours.bytes(index..index + 1);
-            machine.clean(line, bytes);
-            publish(machine);
+            entries.copy();
             return true;
         }
-        // Below an entry that is swapper's own the pgd misses nothing.
-        if F::is_marked(present) {
-            break;
-        }
-        match (F::walk(depth, present), F::walk(depth, theirs.load(index))) {
-            (Walk::Table(ours), Walk::Table(theirs)) => (to, from) = (ours, theirs),
-            _ => break,
-        }
+        let Some(below) = entries.below() else { break };
+        tables = below;
     }
-    is_mapped::<F, M>(machine, pgd, va)
+    is_mapped::<F, M>(swapper.root.machine(), pgd, va)
+}
+
+/// The entries for one address in a table of the pgd's and in swapper's for the same addresses.
+struct Pair<'m, F: Format, M> {
+    ours: Node<'m, F, M>,
+    index: usize,
+    present: F::Raw,
+    wanted: F::Raw,
+}
+
+impl<'m, F: Format, M: Machine> Pair<'m, F, M> {
+    /// The entries for `va` in `(pgd's, swapper's)` tables at `depth`.
+    #[inline]
+    fn new(
+        swapper: &SwapperView<'m, F, M>,
+        (to, from): (PhysAddr, PhysAddr),
+        depth: usize,
+        va: VirtAddr,
+    ) -> Self {
+        let machine = swapper.root.machine();
+        // SAFETY: the roots, or tables that entries just read point to; the active pgd's tables stay while
+        // it is active, and swapper's for ever.
+        let (ours, theirs) = unsafe {
+            (Node::<F, M>::new(machine, to, depth), Node::<F, M>::new(machine, from, depth))
+        };
+        let index = F::LEVELS[depth].index(va);
+        Self { ours, index, present: ours.load(index), wanted: theirs.load(index) }
+    }
+
+    /// The tables below, where the pgd has one of its own: below an entry that is swapper's it misses nothing.
+    #[inline]
+    fn below(&self) -> Option<(PhysAddr, PhysAddr)> {
+        let depth = self.ours.depth();
+        if F::is_marked(self.present) {
+            return None;
+        }
+        let Walk::Table(ours) = F::walk(depth, self.present) else { return None };
+        let Walk::Table(theirs) = F::walk(depth, self.wanted) else { return None };
+        Some((ours, theirs))
+    }
+
+    /// Gives the pgd swapper's entry.
+    #[inline]
+    fn copy(&self) {
+        // SAFETY: swapper maps it for every address space.
+        unsafe { self.ours.store(self.index, self.wanted) };
+        let (line, bytes) = self.ours.bytes(self.index..self.index + 1);
+        let machine = self.ours.machine();
+        machine.clean(line, bytes);
+        publish(machine);
+    }
 }
 
 /// Whether `va` is mapped for some access after all: another CPU was faster than this one.

@@ -21,6 +21,7 @@ use crate::format::{EncodeError, Entry, Format, Leaf, Level, Owner, RUN, TableEn
 use crate::table::error::EditError;
 use crate::table::flush::{Flush, publish};
 use crate::table::mem::Machine;
+use crate::table::memo::Memo;
 use crate::table::node::Node;
 use crate::table::reserve::{Need, Reserve, planned};
 
@@ -131,7 +132,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
                         continue;
                     }
                     need[depth + 1] += 1;
-                    model.below(at).each(depth + 1, at, |_, _| ())?;
+                    model.below(at).check(depth + 1, at)?;
                     None
                 }
             };
@@ -176,10 +177,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
                     }
                 } else if let Some(table) = reserve.take(depth + 1) {
                     let child = Node::new(machine, table, depth + 1);
-                    // The plan encoded all of it.
-                    let copied =
-                        below.each(depth + 1, span.start(), |index, raw| child.store(index, raw));
-                    planned(copied.ok());
+                    below.fill(&child, span.start());
                     self.build_identity(&child, &below, part, attrs, reserve);
                     let (from, bytes) = child.bytes(0..child.level().entries());
                     machine.clean(from, bytes);
@@ -258,7 +256,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
                 let child = unsafe { node.child(table) };
                 // SAFETY: the caller vouches that nothing uses the mapping.
                 unsafe { self.remove_identity(&child, &below, part, flush) };
-                let in_use = (0..child.level().entries()).any(|index| is_own(child.entry(index)));
+                let in_use = holds_own(&child);
                 // Where swapper has a block at the root, no pgd has a table from birth.
                 let block = depth == 0 && matches!(self.swapper.root.entry(index), Entry::Leaf(_));
                 let kept = !block && keeps::<F>(self.layout(), depth, span.start());
@@ -308,6 +306,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
 }
 
 /// The link to a table that the pgd owns and the kernel needs.
+#[inline(never)]
 pub(super) fn kernel_link<F: Format>(depth: usize, table: PhysAddr) -> F::Raw {
     let link = TableEntry { table, owner: Owner::Kernel, pxn: false };
     // The allocator aligns tables and keeps them in reach, so there is such a word.
@@ -315,6 +314,7 @@ pub(super) fn kernel_link<F: Format>(depth: usize, table: PhysAddr) -> F::Raw {
 }
 
 /// The descriptor that maps `va` to itself.
+#[inline(never)]
 fn identity_leaf<F: Format>(
     depth: usize,
     va: VirtAddr,
@@ -329,6 +329,24 @@ fn is_identity(level: &Level, leaf: &Leaf, va: VirtAddr) -> bool {
     let runs = if leaf.run { level.runs } else { None };
     let holder = run_start(runs, va, level.shift);
     !leaf.attrs.global && !leaf.attrs.user && leaf.frame == PhysAddr::from_u32(holder.0)
+}
+
+/// Whether any entry of a table is this pgd's use of it.
+fn holds_own<F: Format, M: Machine>(node: &Node<'_, F, M>) -> bool {
+    let mut copies = Memo::<F>::default();
+    (0..node.level().entries()).any(|index| {
+        let raw = node.load(index);
+        if raw == F::Raw::default() || copies.knows(raw) {
+            return false;
+        }
+        let entry = F::decode(node.depth(), raw);
+        if let Entry::Leaf(leaf) = entry
+            && !is_own(entry)
+        {
+            copies = Memo::new(node.depth(), leaf.run, raw, raw);
+        }
+        is_own(entry)
+    })
 }
 
 /// Whether a table of the pgd's, which translates `span`, serves an identity mapping.

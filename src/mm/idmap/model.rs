@@ -1,10 +1,10 @@
 //! What swapper maps where an identity mapping takes the place of its entries.
 
-use crate::addr::{PhysAddr, VirtAddr};
+use crate::addr::{PhysAddr, VirtAddr, VirtRange};
 use crate::format::{Descriptor, EncodeError, Entry, Format, Leaf, RUN, Runs};
 use crate::table::mem::Machine;
-use crate::table::memo::Memo;
 use crate::table::node::Node;
+use crate::table::reserve::planned;
 
 /// What swapper says about the entries of one of the pgd's tables.
 pub(super) enum Model<'m, F: Format, M> {
@@ -18,6 +18,7 @@ pub(super) enum Model<'m, F: Format, M> {
 
 impl<'m, F: Format, M: Machine> Model<'m, F, M> {
     /// The entry for `va` at `depth`, if it were copied alone: a leaf of a run stands for itself.
+    #[inline(never)]
     pub(super) fn entry(&self, depth: usize, va: VirtAddr) -> Result<F::Raw, EncodeError> {
         let level = &F::LEVELS[depth];
         let va = va.align_down(level.shift);
@@ -34,49 +35,44 @@ impl<'m, F: Format, M: Machine> Model<'m, F, M> {
         F::encode(depth, Entry::Leaf(Leaf { frame, run: false, pxn: false, ..leaf }))
     }
 
-    /// Calls `f` with the index and the [entry](Self::entry) of each entry of the table at `depth` that
-    /// translates `va`.
-    pub(super) fn each(
-        &self,
-        depth: usize,
-        va: VirtAddr,
-        mut f: impl FnMut(usize, F::Raw),
-    ) -> Result<(), EncodeError> {
-        let level = &F::LEVELS[depth];
-        let at = |index| level.entry_span(va, index).start();
-        let zero = F::Raw::default();
-        match self {
-            Self::Nothing => (0..level.entries()).for_each(|index| f(index, zero)),
-            Self::Leaf { .. } => {
-                let mut raw = self.entry(depth, at(0))?;
-                self.entry(depth, at(level.entries() - 1))?;
-                for index in 0..level.entries() {
-                    f(index, raw);
-                    raw = raw.step(F::Raw::from_u64(1 << level.shift));
-                }
-            }
-            Self::Table(node) => {
-                // Leaves of stepping runs differ in their frames alone, and so do they standing alone.
-                let stepping = level.runs == Some(Runs::Stepping);
-                let mut memo = Memo::<F>::default();
-                for index in 0..level.entries() {
-                    let raw = node.load(index);
-                    let alone = if raw == zero {
-                        zero
-                    } else if memo.knows(raw) {
-                        memo.apply(raw)
-                    } else {
-                        let alone = self.entry(depth, at(index))?;
-                        if stepping && matches!(F::decode(depth, raw), Entry::Leaf(_)) {
-                            memo = Memo::new(depth, false, raw, alone);
+    /// Checks that all [entries](Self::entry) of the table at `depth` that translates `va` can be written. Below
+    /// the root that is so of what stands in a table of swapper's; a leaf's parts differ in their addresses.
+    pub(super) fn check(&self, depth: usize, va: VirtAddr) -> Result<(), EncodeError> {
+        if let Self::Leaf { .. } = self {
+            let table = VirtRange::aligned(va, F::LEVELS[depth - 1].shift);
+            self.entry(depth, table.start())?;
+            self.entry(depth, table.last())?;
+        }
+        Ok(())
+    }
+
+    /// Writes all [entries](Self::entry) of `child`, a new table that translates `va`: [checked](Self::check).
+    ///
+    /// # Safety
+    /// No entry points to the table, and it may be changed.
+    pub(super) unsafe fn fill(&self, child: &Node<'m, F, M>, va: VirtAddr) {
+        let (level, depth) = (child.level(), child.depth());
+        let (all, step) = (0..level.entries(), F::Raw::from_u64(1 << level.shift));
+        let entry = |index| planned(self.entry(depth, level.entry_span(va, index).start()).ok());
+        // SAFETY: the caller answers for the table.
+        unsafe {
+            match self {
+                Self::Nothing => child.zero_unlinked(all),
+                Self::Leaf { .. } => child.fill(all, entry(0).unwrap_or_default(), step),
+                Self::Table(node) => {
+                    // A run is whole: its first leaf speaks for all sixteen.
+                    for first in all.step_by(RUN) {
+                        let run = first..first + RUN;
+                        match node.entry(first) {
+                            Entry::Leaf(leaf) if leaf.run => {
+                                child.fill(run, entry(first).unwrap_or_default(), step);
+                            }
+                            _ => child.copy_unlinked(node, run),
                         }
-                        alone
-                    };
-                    f(index, alone);
+                    }
                 }
             }
         }
-        Ok(())
     }
 
     /// What swapper says about the table below the entry for `va`.
