@@ -6,7 +6,7 @@ mod support;
 use armv7a_mm::addr::RangeError;
 use armv7a_mm::format::EncodeError;
 use armv7a_mm::mm::Verdict;
-use armv7a_mm::table::edit::{Editor, Policy};
+use armv7a_mm::table::edit::{Editor, Policy, Ties};
 use armv7a_mm::table::mem::{Maintenance, TableMemory};
 use armv7a_mm::table::node::Node;
 use armv7a_mm::table::walk;
@@ -33,16 +33,7 @@ const LARGEST: LeafSizes = LeafSizes::LARGEST;
 /// A tree without halves: every address may be edited.
 struct Anywhere;
 
-impl Policy for Anywhere {
-    fn owner(&self) -> Owner {
-        Owner::User
-    }
-    fn pxn(&self) -> bool {
-        false
-    }
-    fn asid(&self) -> Option<Asid> {
-        None
-    }
+impl Ties for Anywhere {
     fn frozen(&self, _: usize, _: VirtAddr) -> bool {
         false
     }
@@ -52,7 +43,7 @@ impl Policy for Anywhere {
 }
 
 /// An empty tree of that kind.
-fn bare<F: Format>(host: &Host<F>) -> Editor<'_, F, Host<F>, Anywhere> {
+fn bare<F: Format>(host: &Host<F>) -> Editor<'static, '_, F, Host<F>> {
     let root = host.allocate(&F::LEVELS[0]).unwrap();
     // SAFETY: a root of its own, which is zeroed first.
     unsafe {
@@ -62,7 +53,11 @@ fn bare<F: Format>(host: &Host<F>) -> Editor<'_, F, Host<F>, Anywhere> {
         host.clean(from, bytes);
         host.dsb_ish();
         host.activate(root);
-        Editor::new(host, root, Anywhere)
+        Editor::new(
+            host,
+            root,
+            Policy { owner: Owner::User, pxn: false, asid: None, ties: &Anywhere },
+        )
     }
 }
 

@@ -3,13 +3,15 @@
 //! Swapper's root entries of the kernel half; where the window for modules and pkmap shares a root entry with
 //! user space, a private table with copies of swapper's entries; with low vectors, tables down to page 0.
 
+use core::marker::PhantomData;
+
 use super::idmap::kernel_link;
 use super::layout::Layout;
-use super::pgd::Pgd;
+use super::pgd::{Birth, Pgd};
 use super::spare::Regions;
 use super::swapper::{Swapper, SwapperView};
 use crate::addr::VirtAddr;
-use crate::format::{Entry, Format};
+use crate::format::{Entry, Format, Walk};
 use crate::table::flush::publish;
 use crate::table::mem::{Machine, OutOfMemory};
 use crate::table::node::Node;
@@ -42,6 +44,7 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
             root,
             features: self.features(),
             asid: None,
+            birth: Birth { layout: self.layout(), format: PhantomData },
             touched: Regions::default(),
             hides_kernel: false,
         }
@@ -85,11 +88,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     /// How many tables pgd_alloc needs below the root.
     fn tables(view: &SwapperView<'m, F, M>) -> Need {
         let mut need = Need::default();
-        for index in 0..F::LEVELS[0].entries() {
-            if Self::needs_private(view, index) {
-                need[1] += 1;
-            }
-        }
+        need[1] = Self::private_tables(view).count();
         if view.layout.low_vectors() {
             let zero = VirtAddr(0);
             for (depth, need) in need.iter_mut().enumerate().take(F::LEVELS.len()).skip(1) {
@@ -101,19 +100,17 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         need
     }
 
-    /// Whether a pgd has a table of its own at the root entry `index` from birth.
-    fn needs_private(view: &SwapperView<'m, F, M>, index: usize) -> bool {
-        let va = view.root.span(VirtAddr(0), index).start();
-        // A block of swapper's at the root is sealed, and copied as it is.
-        view.layout.has_private_table::<F>(va) && !matches!(view.root.entry(index), Entry::Leaf(_))
+    /// The root entries at which a pgd has a table of its own from birth. A block of swapper's at the root is
+    /// sealed, and copied as it is.
+    fn private_tables(view: &SwapperView<'m, F, M>) -> impl Iterator<Item = usize> {
+        let root = view.root;
+        let is_block = move |index| matches!(F::walk(0, root.load(index)), Walk::Memory { .. });
+        view.layout.private_tables::<F>().filter(move |&index| !is_block(index))
     }
 
     /// Links the private tables, with copies of swapper's entries.
     unsafe fn link_private(&self, reserve: &mut Reserve<'m, F, M>) {
-        for index in 0..F::LEVELS[0].entries() {
-            if !Self::needs_private(&self.swapper, index) {
-                continue;
-            }
+        for index in Self::private_tables(&self.swapper) {
             let Some(table) = reserve.take(1) else { return };
             // SAFETY: the table is fresh; what is copied carries swapper's mark.
             unsafe {

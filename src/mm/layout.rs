@@ -20,6 +20,7 @@
 //! - either, with [`Pmds::Always`]: every pgd has all its pmds from birth.
 
 use core::fmt;
+use core::ops::Range;
 
 use crate::addr::{VirtAddr, VirtRange};
 use crate::format::Format;
@@ -299,13 +300,24 @@ impl Layout {
         matches!(self.spec.vectors, Vectors::Low)
     }
 
-    /// Whether each pgd has a private table below the root entry for `va`: where user space and the
-    /// kernel half share the entry, or everywhere with [`Pmds::Always`].
+    /// The root entries below which each pgd has a private table: the one that user space and the kernel half
+    /// share, or all with [`Pmds::Always`].
+    #[inline]
+    pub fn private_tables<F: Format>(&self) -> Range<usize> {
+        let root = &F::LEVELS[0];
+        let border = root.index(self.task_size());
+        match self.spec.pmds {
+            _ if F::LEVELS.len() <= 2 => 0..0,
+            Pmds::Always => 0..root.entries(),
+            _ if self.task_size().is_aligned(root.shift) => 0..0,
+            _ => border..border + 1,
+        }
+    }
+
+    /// Whether each pgd has a [private table](Self::private_tables) below the root entry for `va`.
+    #[inline]
     pub fn has_private_table<F: Format>(&self, va: VirtAddr) -> bool {
-        let shift = F::LEVELS[0].shift;
-        let shared = !self.task_size().is_aligned(shift)
-            && va.align_down(shift) == self.task_size().align_down(shift);
-        F::LEVELS.len() > 2 && (shared || self.spec.pmds == Pmds::Always)
+        self.private_tables::<F>().contains(&F::LEVELS[0].index(va))
     }
 
     /// Whether pgds hold copies of swapper's entry for `va` at `depth`.

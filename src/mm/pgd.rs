@@ -15,7 +15,7 @@ use super::swapper::{Features, SwapperView};
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
 use crate::attr::{Access, Asid, Attrs};
 use crate::format::{Format, Owner};
-use crate::table::edit::{Editor, LeafSizes, Policy};
+use crate::table::edit::{Editor, LeafSizes, Policy, Ties};
 use crate::table::error::EditError;
 use crate::table::flush::Flush;
 use crate::table::mem::Machine;
@@ -31,33 +31,21 @@ pub struct Pgd<'m, F: Format, M: Machine> {
     pub(super) root: Node<'m, F, M>,
     pub(super) features: Features,
     pub(super) asid: Option<Asid>,
+    pub(super) birth: Birth<'m, F>,
     /// Where something was ever mapped.
     pub(super) touched: Regions,
     /// Whether an identity mapping may hide kernel mappings.
     pub(super) hides_kernel: bool,
 }
 
-/// What a pgd decides about its edits.
-pub struct PgdPolicy<'m, F> {
-    layout: &'m Layout,
-    features: Features,
-    asid: Option<Asid>,
-    format: PhantomData<F>,
+/// What of a pgd stays for its life.
+pub(super) struct Birth<'m, F> {
+    pub(super) layout: &'m Layout,
+    pub(super) format: PhantomData<F>,
 }
 
-impl<F: Format> Policy for PgdPolicy<'_, F> {
-    fn owner(&self) -> Owner {
-        Owner::User
-    }
-
-    fn pxn(&self) -> bool {
-        self.features.pxn
-    }
-
-    fn asid(&self) -> Option<Asid> {
-        self.asid
-    }
-
+impl<F: Format> Ties for Birth<'_, F> {
+    /// Nobody copies from a pgd.
     fn frozen(&self, _depth: usize, _va: VirtAddr) -> bool {
         false
     }
@@ -82,6 +70,12 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         // SAFETY: nobody walks the tree, and `self` is gone.
         unsafe { self.editor().give_up_tree(&mut flush) };
         flush.pay();
+    }
+
+    /// Whether user space has mapped nothing, ever.
+    #[inline]
+    pub(super) fn is_as_new(&self) -> bool {
+        !self.hides_kernel && self.touched == Regions::default()
     }
 
     /// Takes everything out of part of the user half, whatever it is. What is left are private tables.
@@ -145,6 +139,24 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         Self::check_attrs(attrs)?;
         self.touched.add(range);
         // SAFETY: the caller answers for it.
+        unsafe {
+            if self.editor().map_page(range, phys, attrs) {
+                return Ok(());
+            }
+            self.map_range(range, phys, attrs, sizes)
+        }
+    }
+
+    /// Maps what is not a page in a table that is there.
+    #[inline(never)]
+    unsafe fn map_range(
+        &mut self,
+        range: VirtRange,
+        phys: PhysAddr,
+        attrs: Attrs,
+        sizes: LeafSizes,
+    ) -> Result<(), EditError> {
+        // SAFETY: the caller answers for it.
         unsafe { self.editor().map(range, phys, attrs, sizes) }
     }
 
@@ -205,7 +217,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     ) -> Result<Flush<'m, F, M>, EditError> {
         self.check(range)?;
         // SAFETY: the caller answers for it.
-        unsafe { self.editor().modify(range, |attrs| change(attrs).with_global(false)) }
+        unsafe { self.editor().modify(range, &|attrs| change(attrs).with_global(false)) }
     }
 
     /// What `va` translates to, in either half.
@@ -223,12 +235,12 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         walk::visit(&self.root, range, &mut visit)
     }
 
-    pub(super) fn editor(&self) -> Editor<'m, F, M, PgdPolicy<'m, F>> {
-        let policy = PgdPolicy {
-            layout: self.swapper.layout,
-            features: self.features,
+    pub(super) fn editor(&self) -> Editor<'_, 'm, F, M> {
+        let policy = Policy {
+            owner: Owner::User,
+            pxn: self.features.pxn,
             asid: self.asid,
-            format: PhantomData,
+            ties: &self.birth,
         };
         // SAFETY: the root is this tree's; every caller holds the pgd alone.
         unsafe { Editor::new(self.root.machine(), self.root.table(), policy) }

@@ -104,20 +104,31 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
     ///
     /// # Safety
     /// The pgd was made by this swapper, and no CPU walks it any more: no TTBR holds its root.
-    #[inline]
-    pub unsafe fn pgd_free(&mut self, mut pgd: Pgd<'m, F, M>) {
+    #[inline(always)]
+    pub unsafe fn pgd_free(&mut self, pgd: Pgd<'m, F, M>) {
+        // SAFETY: the caller vouches that nobody walks the tree.
+        unsafe {
+            if pgd.is_as_new() && self.spares.takes(&pgd.root) {
+                // It may have run. Walk caches know the private tables by its identifier; the next owner has
+                // another one, and would not make them forget.
+                forget_space(self.machine(), pgd.asid());
+                self.spares.put(&pgd.root);
+            } else {
+                self.retire(pgd);
+            }
+        }
+    }
+
+    /// Empties an address space and keeps it, or gives back all of it.
+    #[cold]
+    #[inline(never)]
+    unsafe fn retire(&mut self, mut pgd: Pgd<'m, F, M>) {
         // SAFETY: the caller vouches that nobody walks the tree.
         unsafe {
             if pgd.hides_kernel || !self.spares.takes(&pgd.root) {
                 return pgd.pgd_free();
             }
-            if pgd.touched != Regions::default() {
-                reclaim(&mut pgd);
-            } else {
-                // It may have run. Walk caches know the private tables by its identifier; the next owner has
-                // another one, and would not make them forget.
-                forget_space(self.machine(), pgd.asid);
-            }
+            reclaim(&mut pgd);
             self.spares.put(&pgd.root);
         }
     }
@@ -137,7 +148,6 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
 }
 
 /// Empties the user half where anything was ever mapped, and makes every TLB forget all of the address space.
-#[cold]
 unsafe fn reclaim<F: Format, M: Machine>(pgd: &mut Pgd<'_, F, M>) {
     let user = VirtRange::inclusive(VirtAddr(0), VirtAddr(pgd.layout().task_size().0 - 1));
     let mut flush = pgd.flush();

@@ -8,14 +8,15 @@
 //! once, from absent to a table, and that table is never freed. So a copy in any pgd is either absent, and
 //! a [fault](super::fault) fills it in, or right. Nothing is broadcast and nothing counted.
 
+use core::marker::PhantomData;
 use core::ops::ControlFlow;
 
 use super::layout::Layout;
 use super::spare::Spares;
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
-use crate::attr::{Access, Asid, Attrs};
+use crate::attr::{Access, Attrs};
 use crate::format::{Format, Owner};
-use crate::table::edit::{Editor, LeafSizes, Policy};
+use crate::table::edit::{Editor, LeafSizes, Policy, Ties};
 use crate::table::error::EditError;
 use crate::table::flush::{Flush, publish};
 use crate::table::mem::{Machine, OutOfMemory, TableMemory};
@@ -33,34 +34,20 @@ pub struct Features {
 pub struct Swapper<'m, F: Format, M: Machine> {
     machine: &'m M,
     root: PhysAddr,
-    layout: &'m Layout,
+    sealing: Sealing<'m, F>,
     features: Features,
-    sealed: bool,
     /// Address spaces that were freed.
     pub(super) spares: Spares,
-    format: core::marker::PhantomData<F>,
 }
 
-/// What swapper decides about its edits.
-pub struct SwapperPolicy<'m, F> {
+/// What of swapper stays.
+struct Sealing<'m, F> {
     layout: &'m Layout,
     sealed: bool,
-    format: core::marker::PhantomData<F>,
+    format: PhantomData<F>,
 }
 
-impl<F: Format> Policy for SwapperPolicy<'_, F> {
-    fn owner(&self) -> Owner {
-        Owner::Swapper
-    }
-
-    fn pxn(&self) -> bool {
-        false
-    }
-
-    fn asid(&self) -> Option<Asid> {
-        None
-    }
-
+impl<F: Format> Ties for Sealing<'_, F> {
     fn frozen(&self, depth: usize, va: VirtAddr) -> bool {
         self.sealed && self.layout.is_copied::<F>(depth, va)
     }
@@ -90,9 +77,8 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
             machine.clean(from, bytes);
         }
         publish(machine);
-        let format = core::marker::PhantomData;
-        let spares = Spares::new::<F>(layout);
-        Ok(Self { machine, root, layout, features, sealed: false, spares, format })
+        let sealing = Sealing { layout, sealed: false, format: PhantomData };
+        Ok(Self { machine, root, sealing, features, spares: Spares::new::<F>(layout) })
     }
 
     /// Where the root lies, for TTBR0.
@@ -102,7 +88,7 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
 
     /// The memory map.
     pub fn layout(&self) -> &'m Layout {
-        self.layout
+        self.sealing.layout
     }
 
     /// The machine whose memory the tables lie in.
@@ -117,7 +103,7 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
 
     /// Whether a pgd was made.
     pub fn is_sealed(&self) -> bool {
-        self.sealed
+        self.sealing.sealed
     }
 
     /// What readers without a lock see: walks, pgds, the fault handler.
@@ -125,7 +111,7 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
     pub fn view(&self) -> SwapperView<'m, F, M> {
         // SAFETY: the root was made by `new` and is never freed, nor is any table below it.
         let root = unsafe { Node::new(self.machine, self.root, 0) };
-        SwapperView { root, layout: self.layout }
+        SwapperView { root, layout: self.sealing.layout }
     }
 
     /// What `va` translates to.
@@ -139,16 +125,16 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
     /// # Errors
     /// [`OutOfMemory`]; the tree is not sealed then.
     pub fn seal(&mut self) -> Result<(), OutOfMemory> {
-        if self.sealed {
+        if self.sealing.sealed {
             return Ok(());
         }
-        let layout = self.layout;
+        let layout = self.sealing.layout;
         let wanted = |depth, part: VirtRange| {
             layout.is_copied::<F>(depth, part.start())
                 && layout.eager_windows().any(|window| window.overlaps(part))
         };
-        self.editor().link_tables(layout.kernel(), wanted).map_err(|_| OutOfMemory)?;
-        self.sealed = true;
+        self.editor().link_tables(layout.kernel(), &wanted).map_err(|_| OutOfMemory)?;
+        self.sealing.sealed = true;
         Ok(())
     }
 
@@ -229,7 +215,7 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
     ) -> Result<Flush<'m, F, M>, EditError> {
         self.check(range)?;
         // SAFETY: the caller answers for it.
-        unsafe { self.editor().modify(range, |attrs| change(attrs).with_global(true)) }
+        unsafe { self.editor().modify(range, &|attrs| change(attrs).with_global(true)) }
     }
 
     /// Calls `visit` for every leaf that maps an address in `range`, in order, until it breaks.
@@ -241,20 +227,17 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
         walk::visit(&self.view().root, range, &mut visit)
     }
 
-    fn editor(&mut self) -> Editor<'m, F, M, SwapperPolicy<'m, F>> {
-        let policy = SwapperPolicy {
-            layout: self.layout,
-            sealed: self.sealed,
-            format: core::marker::PhantomData,
-        };
+    fn editor(&mut self) -> Editor<'_, 'm, F, M> {
+        let policy = Policy { owner: Owner::Swapper, pxn: false, asid: None, ties: &self.sealing };
         // SAFETY: the root is this tree's, and `&mut self` says that nobody else edits it.
         unsafe { Editor::new(self.machine, self.root, policy) }
     }
 
     /// Refuses what is not the kernel's: all but its half and the page of low vectors.
     fn check(&self, range: VirtRange) -> Result<(), EditError> {
-        let vectors = self.layout.low_vectors() && self.layout.vectors().encloses(range);
-        if vectors || self.layout.kernel().encloses(range) {
+        let vectors =
+            self.sealing.layout.low_vectors() && self.sealing.layout.vectors().encloses(range);
+        if vectors || self.sealing.layout.kernel().encloses(range) {
             Ok(())
         } else {
             Err(EditError::OutOfBounds { at: range.start() })

@@ -144,6 +144,7 @@ impl<'m, F: Format, M: Machine> Flush<'m, F, M> {
     pub fn pay(self) {}
 
     /// Makes every CPU forget what changed so far, and keeps the tables.
+    #[inline(never)]
     pub(crate) fn settle(&mut self) {
         let everything = core::mem::take(&mut self.everything);
         let wide = core::mem::take(&mut self.wide);

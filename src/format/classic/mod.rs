@@ -48,7 +48,7 @@ impl Format for Classic {
         descriptor::encode(depth, entry)
     }
 
-    #[inline]
+    #[inline(never)]
     fn decode(depth: usize, raw: u32) -> Entry {
         descriptor::decode(depth, raw)
     }

@@ -42,7 +42,7 @@ impl Format for Lpae {
         descriptor::encode(depth, entry)
     }
 
-    #[inline]
+    #[inline(never)]
     fn decode(depth: usize, raw: u64) -> Entry {
         descriptor::decode(depth, raw)
     }

@@ -3,14 +3,14 @@
 use core::ops::Range;
 
 use super::parts::Mapping;
-use super::{Editor, Policy};
+use super::{Editor, LeafSizes};
 use crate::addr::VirtRange;
 use crate::format::{Descriptor, Format, RUN};
 use crate::table::mem::Machine;
 use crate::table::node::Node;
 use crate::table::reserve::{Reserve, planned};
 
-impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
+impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     /// Writes the mappings of `range` into `node`, as planned. `live` says whether walks reach the node.
     ///
     /// # Safety
@@ -144,7 +144,11 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
                     self.zero_outside(&child, filled.map_or(0..0, |part| child.indices(part)));
                 }
             }
-            self.build(&child, range, mapping, reserve, false);
+            if Self::is_pte(depth) && !mapping.sizes.contains(LeafSizes::RUNS) {
+                self.fill_leaves(&child, range, mapping, false);
+            } else {
+                self.build(&child, range, mapping, reserve, false);
+            }
             let span = node.span(range.start(), index);
             self.link_table(node, span, &child, live, copied.is_some());
         }

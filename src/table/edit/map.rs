@@ -1,6 +1,6 @@
 //! Mapping what is absent.
 
-use super::{Editor, LeafSizes, Policy, check_pages};
+use super::{Editor, LeafSizes, check_pages};
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
 use crate::attr::Attrs;
 use crate::format::{Format, Walk};
@@ -8,9 +8,9 @@ use crate::table::error::EditError;
 use crate::table::flush::publish;
 use crate::table::mem::Machine;
 use crate::table::node::Node;
-use crate::table::reserve::{Need, Reserve, planned};
+use crate::table::reserve::{Need, Reserve};
 
-impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
+impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     /// Maps `range` to the memory from `phys` on, in the largest leaves that alignment and `sizes` allow.
     ///
     /// Needs no flush: nothing was mapped there, and no TLB remembers a fault. When it returns, walks of
@@ -22,79 +22,8 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
     /// # Safety
     /// What becomes reachable may be reached: no memory that Rust code relies on becomes writable
     /// elsewhere, no device is read by speculation.
-    #[inline]
     pub unsafe fn map(
         &mut self,
-        range: VirtRange,
-        phys: PhysAddr,
-        attrs: Attrs,
-        sizes: LeafSizes,
-    ) -> Result<(), EditError> {
-        if range == VirtRange::page(range.start())
-            && phys.is_aligned(12)
-            && let Some(ptes) = self.ptes(range.start())
-        {
-            // SAFETY: the caller vouches for the mapping.
-            return unsafe { self.map_page(&ptes, range.start(), phys, attrs) };
-        }
-        // SAFETY: as above.
-        unsafe { self.map_range(range, phys, attrs, sizes) }
-    }
-
-    /// The table of ptes for `va`, if it is there and this tree's.
-    #[inline]
-    fn ptes(&self, va: VirtAddr) -> Option<Node<'m, F, M>> {
-        let mut table = self.root.table();
-        // Unrolled, so that each level's geometry is a constant.
-        for depth in 0..F::LEVELS.len() - 1 {
-            // SAFETY: the root, or a table that an entry just read points to.
-            let node = unsafe { Node::<F, M>::new(self.machine(), table, depth) };
-            let raw = node.load(node.index(va));
-            match F::walk(depth, raw) {
-                Walk::Table(next) if !F::is_marked(raw) || self.is_swapper() => table = next,
-                _ => return None,
-            }
-        }
-        // SAFETY: as above.
-        Some(unsafe { Node::new(self.machine(), table, F::LEVELS.len() - 1) })
-    }
-
-    /// Maps one page in the table of ptes that is there.
-    #[inline]
-    unsafe fn map_page(
-        &self,
-        ptes: &Node<'m, F, M>,
-        va: VirtAddr,
-        phys: PhysAddr,
-        attrs: Attrs,
-    ) -> Result<(), EditError> {
-        let depth = F::LEVELS.len() - 1;
-        let raw = self.leaf(depth, phys, attrs, false)?;
-        let index = F::LEVELS[depth].index(va);
-        if ptes.load(index) != F::Raw::default() || self.policy.frozen(depth, va) {
-            return Err(self.in_the_way(va));
-        }
-        // SAFETY: absent so far; the caller vouches for the mapping.
-        unsafe { ptes.store(index, raw) };
-        self.clean(ptes, index..index + 1);
-        publish(self.machine());
-        Ok(())
-    }
-
-    /// Why nothing can be mapped at `va`.
-    #[cold]
-    fn in_the_way(&self, va: VirtAddr) -> EditError {
-        let page = VirtRange::page(va);
-        let mapping = self.mapping(va, PhysAddr::default(), Attrs::device(), LeafSizes::PAGES);
-        let found = self.plan_map(&self.narrow(page), page, &mapping, &mut Need::default());
-        // The entry is taken or sealed; the plan says by what.
-        planned(found.err()).unwrap_or(EditError::Reserved { at: va })
-    }
-
-    /// Maps a range: plan, reserve, commit.
-    #[inline(never)]
-    unsafe fn map_range(
-        &self,
         range: VirtRange,
         phys: PhysAddr,
         attrs: Attrs,
@@ -115,5 +44,47 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
         unsafe { self.build(&node, range, &mapping, &mut reserve, true) };
         publish(self.machine());
         Ok(())
+    }
+
+    /// [Maps](Self::map) one page in a table that is there, if that is all there is to do. Whether it was: if
+    /// not, nothing was changed.
+    ///
+    /// # Safety
+    /// As for [`map`](Self::map).
+    #[inline(always)]
+    pub unsafe fn map_page(&mut self, range: VirtRange, phys: PhysAddr, attrs: Attrs) -> bool {
+        let (va, depth) = (range.start(), F::LEVELS.len() - 1);
+        if range != VirtRange::page(va) || !phys.is_aligned(12) || self.frozen(depth, va) {
+            return false;
+        }
+        let Some(ptes) = self.ptes(va) else { return false };
+        let Ok(raw) = self.leaf_here(depth, phys, attrs, false) else { return false };
+        let index = F::LEVELS[depth].index(va);
+        if ptes.load(index) != F::Raw::default() {
+            return false;
+        }
+        // SAFETY: absent so far; the caller vouches for the mapping.
+        unsafe { ptes.store(index, raw) };
+        self.clean(&ptes, index..index + 1);
+        publish(self.machine());
+        true
+    }
+
+    /// The table of ptes for `va`, if it is there and this tree's.
+    #[inline(always)]
+    fn ptes(&self, va: VirtAddr) -> Option<Node<'m, F, M>> {
+        let mut table = self.root.table();
+        // Unrolled, so that each level's geometry is a constant.
+        for depth in 0..F::LEVELS.len() - 1 {
+            // SAFETY: the root, or a table that an entry just read points to.
+            let node = unsafe { Node::<F, M>::new(self.machine(), table, depth) };
+            let raw = node.load(node.index(va));
+            match F::walk(depth, raw) {
+                Walk::Table(next) if !F::is_marked(raw) || self.is_swapper() => table = next,
+                _ => return None,
+            }
+        }
+        // SAFETY: as above.
+        Some(unsafe { Node::new(self.machine(), table, F::LEVELS.len() - 1) })
     }
 }

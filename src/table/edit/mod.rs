@@ -49,32 +49,39 @@ bitflags! {
 }
 
 /// What the owner of a tree decides.
-pub trait Policy {
+#[derive(Clone, Copy)]
+pub struct Policy<'p> {
     /// Who owns the tables that an edit makes.
-    fn owner(&self) -> Owner;
+    pub owner: Owner,
     /// Whether what user space maps is closed to privileged execution; the CPU must have PXN.
-    fn pxn(&self) -> bool;
+    pub pxn: bool,
     /// The address space whose translations an edit changes, `None` for all.
-    fn asid(&self) -> Option<Asid>;
+    pub asid: Option<Asid>,
+    /// What of the tree must stay.
+    pub ties: &'p dyn Ties,
+}
+
+/// What of a tree its editor must leave as it is.
+pub trait Ties {
     /// Whether the entry for `va` at `depth` was copied elsewhere: it may go from absent to a table, and
-    /// nothing else.
+    /// nothing else. Asked of [`Owner::Swapper`]'s tree alone; no other is copied from.
     fn frozen(&self, depth: usize, va: VirtAddr) -> bool;
     /// Whether the table that the entry for `va` at `depth` points to stays when it becomes empty.
     fn keeps(&self, depth: usize, va: VirtAddr) -> bool;
 }
 
 /// A tree of tables and the policy for its edits.
-pub struct Editor<'m, F: Format, M, P> {
+pub struct Editor<'p, 'm, F: Format, M> {
     pub(super) root: Node<'m, F, M>,
-    pub(super) policy: P,
+    pub(super) policy: Policy<'p>,
 }
 
-impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
+impl<'p, 'm, F: Format, M: Machine> Editor<'p, 'm, F, M> {
     /// An editor of the tree at `root`.
     ///
     /// # Safety
     /// `root` is the root of a tree whose tables are the machine's, and nobody else edits it meanwhile.
-    pub unsafe fn new(machine: &'m M, root: PhysAddr, policy: P) -> Self {
+    pub unsafe fn new(machine: &'m M, root: PhysAddr, policy: Policy<'p>) -> Self {
         // SAFETY: the caller answers for it.
         Self { root: unsafe { Node::new(machine, root, 0) }, policy }
     }
@@ -84,7 +91,7 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
     }
 
     fn flush(&self) -> Flush<'m, F, M> {
-        Flush::new(self.machine(), self.policy.asid())
+        Flush::new(self.machine(), self.policy.asid)
     }
 
     /// Whether tables at `depth` are the last of a walk.
@@ -117,11 +124,19 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
         entry.owner != Owner::Swapper || self.is_swapper()
     }
 
+    #[inline]
     fn is_swapper(&self) -> bool {
-        self.policy.owner() == Owner::Swapper
+        self.policy.owner == Owner::Swapper
+    }
+
+    /// Whether the entry for `va` at `depth` was copied elsewhere, see [`Ties::frozen`].
+    #[inline]
+    fn frozen(&self, depth: usize, va: VirtAddr) -> bool {
+        self.is_swapper() && self.policy.ties.frozen(depth, va)
     }
 
     /// The descriptor of a leaf at `depth`.
+    #[inline(never)]
     fn leaf(
         &self,
         depth: usize,
@@ -129,7 +144,19 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
         attrs: Attrs,
         run: bool,
     ) -> Result<F::Raw, EncodeError> {
-        let pxn = self.policy.pxn()
+        self.leaf_here(depth, frame, attrs, run)
+    }
+
+    /// [`leaf`](Self::leaf) where it counts: with constants, little of it is left.
+    #[inline]
+    fn leaf_here(
+        &self,
+        depth: usize,
+        frame: PhysAddr,
+        attrs: Attrs,
+        run: bool,
+    ) -> Result<F::Raw, EncodeError> {
+        let pxn = self.policy.pxn
             && attrs.user
             && F::LEVELS[depth].leaf_pxn
             && attrs.access != crate::attr::Access::None;
@@ -137,10 +164,11 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
     }
 
     /// The descriptor of a link from `depth` to `table`.
+    #[inline(never)]
     pub(crate) fn link(&self, depth: usize, table: PhysAddr) -> Result<F::Raw, EncodeError> {
-        let owner = self.policy.owner();
+        let owner = self.policy.owner;
         // Where leaves have no such bit, their table's entry speaks for all of them.
-        let pxn = self.policy.pxn() && owner == Owner::User && !F::LEVELS[depth + 1].leaf_pxn;
+        let pxn = self.policy.pxn && owner == Owner::User && !F::LEVELS[depth + 1].leaf_pxn;
         F::encode(depth, Entry::Table(TableEntry { table, owner, pxn }))
     }
 

@@ -1,7 +1,7 @@
 //! Changing what is mapped: unmapping, protecting.
 
 use super::survey::{Change, Holes, Removal};
-use super::{Editor, Policy, check_pages};
+use super::{Editor, check_pages};
 use crate::addr::VirtRange;
 use crate::attr::{Access, Attrs};
 use crate::format::{Entry, Format, Leaf, RUN};
@@ -22,7 +22,7 @@ fn needs_break(leaf: &Leaf, new: Attrs) -> bool {
                 && (old.memory, old.share, old.global) != (new.memory, new.share, new.global))
 }
 
-impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
+impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     /// Unmaps all of `range`. Leaves and runs that its ends cut are split; tables that become empty are
     /// freed with the flush, where the policy lets them.
     ///
@@ -63,7 +63,7 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
         access: Access,
     ) -> Result<Flush<'m, F, M>, EditError> {
         // SAFETY: the caller answers for it.
-        unsafe { self.modify(range, |attrs| attrs.with_access(access)) }
+        unsafe { self.modify(range, &|attrs| attrs.with_access(access)) }
     }
 
     /// Gives every leaf in `range`, all of which is mapped, the attributes that `change` makes of its own.
@@ -79,12 +79,12 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
     pub unsafe fn modify(
         &mut self,
         range: VirtRange,
-        change: impl Fn(Attrs) -> Attrs,
+        change: &dyn Fn(Attrs) -> Attrs,
     ) -> Result<Flush<'m, F, M>, EditError> {
         check_pages(range)?;
         let mut need = Need::default();
         let splits = self.plan_splits(range, &mut need)?;
-        let mut survey = Change::new(self, &change);
+        let mut survey = Change::new(self, change);
         self.survey(&self.narrow(range), range, Holes::Refused, &mut survey)?;
         let Change { executable, uniform, .. } = survey;
         let mut reserve = Reserve::new(self.machine(), &need)?;
@@ -94,7 +94,7 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
         unsafe {
             self.split_ends(range, &mut reserve);
             let mut known = (uniform && !splits).then(Memo::default);
-            self.rewrite(&self.narrow(range), range, &change, &mut known);
+            self.rewrite(&self.narrow(range), range, change, &mut known);
         }
         Ok(flush)
     }
@@ -142,7 +142,7 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
                     None if raw != F::Raw::default() => node.store(index, F::Raw::default()),
                     Some(table) if self.owns(&table) => {
                         let child = node.child(table);
-                        let keeps = self.policy.keeps(node.depth(), span.start());
+                        let keeps = self.policy.ties.keeps(node.depth(), span.start());
                         let whole = part == span;
                         if keeps || !whole {
                             self.forget(&child, part, flush);
@@ -223,7 +223,7 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
         &self,
         node: &Node<'m, F, M>,
         range: VirtRange,
-        change: &impl Fn(Attrs) -> Attrs,
+        change: &dyn Fn(Attrs) -> Attrs,
         uniform: &mut Option<Memo<F>>,
     ) {
         let depth = node.depth();

@@ -1,6 +1,6 @@
 //! Which entries of a table serve a range: the choice of the largest leaves.
 
-use super::{Editor, LeafSizes, Policy, RUN_SHIFT};
+use super::{Editor, LeafSizes, RUN_SHIFT};
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
 use crate::attr::Attrs;
 use crate::format::Format;
@@ -77,7 +77,7 @@ impl Parts {
     }
 }
 
-impl<F: Format, M: Machine, P: Policy> Editor<'_, F, M, P> {
+impl<F: Format, M: Machine> Editor<'_, '_, F, M> {
     /// `va` mapped to `phys`, and all around it likewise.
     pub(super) fn mapping(
         &self,
@@ -98,7 +98,7 @@ impl<F: Format, M: Machine, P: Policy> Editor<'_, F, M, P> {
         if !level.leaf || !Self::is_pte(depth) && !mapping.sizes.contains(LeafSizes::BLOCKS) {
             return parts;
         }
-        if self.policy.frozen(depth, range.start()) || self.policy.frozen(depth, range.last()) {
+        if self.frozen(depth, range.start()) || self.frozen(depth, range.last()) {
             return parts;
         }
         if Self::is_pte(depth) && !mapping.sizes.contains(LeafSizes::RUNS) {

@@ -1,7 +1,7 @@
 //! Planning a mapping: what is in the way, and how many tables it takes.
 
+use super::Editor;
 use super::parts::Mapping;
-use super::{Editor, Policy};
 use crate::addr::VirtRange;
 use crate::format::{Entry, Format};
 use crate::table::error::EditError;
@@ -9,7 +9,7 @@ use crate::table::mem::Machine;
 use crate::table::node::Node;
 use crate::table::reserve::Need;
 
-impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
+impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     /// Finds the first thing in the way of mapping `range` in `node`, and counts the tables needed below.
     pub(super) fn plan_map(
         &self,
@@ -19,7 +19,7 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
         need: &mut Need,
     ) -> Result<(), EditError> {
         let depth = node.depth();
-        if Self::is_pte(depth) && self.policy.frozen(depth, range.start()) {
+        if Self::is_pte(depth) && self.frozen(depth, range.start()) {
             return Err(EditError::Sealed { at: range.start() });
         }
         let parts = self.parts(depth, range, mapping);
@@ -101,7 +101,7 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
         need: &mut Need,
         times: usize,
     ) -> Result<(), EditError> {
-        if Self::is_pte(depth) && self.policy.frozen(depth, range.start()) {
+        if Self::is_pte(depth) && self.frozen(depth, range.start()) {
             return Err(EditError::Sealed { at: range.start() });
         }
         let parts = self.parts(depth, range, mapping);

@@ -4,7 +4,7 @@
 //! absent for a moment (break before make), so it must not be what runs.
 
 use super::parts::Mapping;
-use super::{Editor, LeafSizes, Policy, RUN_SHIFT};
+use super::{Editor, LeafSizes, RUN_SHIFT};
 use crate::addr::{VirtAddr, VirtRange};
 use crate::format::{Entry, Format, Leaf, Runs};
 use crate::table::error::EditError;
@@ -26,7 +26,7 @@ fn end(range: VirtRange) -> Option<VirtAddr> {
     range.last().0.checked_add(1).map(VirtAddr)
 }
 
-impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
+impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     /// The leaf or run that `boundary` cuts in two, if any.
     fn cut(&self, boundary: VirtAddr) -> Option<Cut<'m, F, M>> {
         let mut node = self.root;
@@ -86,7 +86,7 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
         let Some(cut) = self.cut(boundary) else { return Ok(None) };
         let at = cut.span.start();
         let depth = cut.node.depth();
-        if self.policy.frozen(depth, boundary) {
+        if self.frozen(depth, boundary) {
             return Err(EditError::Sealed { at });
         }
         let mapping = self.same(&cut, boundary);

@@ -1,6 +1,6 @@
 //! Looking at all that an edit will change, before it changes anything.
 
-use super::{Editor, Policy};
+use super::Editor;
 use crate::addr::VirtRange;
 use crate::attr::{Access, Attrs};
 use crate::format::{Entry, Format, Leaf};
@@ -58,9 +58,9 @@ impl<F: Format, M: TableMemory> Survey<F, M> for Removal {
 }
 
 /// What a change of attributes wants to know.
-pub(super) struct Change<'a, 'm, F: Format, M, P, C> {
-    editor: &'a Editor<'m, F, M, P>,
-    change: &'a C,
+pub(super) struct Change<'a, 'm, F: Format, M> {
+    editor: &'a Editor<'a, 'm, F, M>,
+    change: &'a dyn Fn(Attrs) -> Attrs,
     /// Whether anything was or becomes executable.
     pub(super) executable: bool,
     /// Whether the ptes of every table in the range agree in all but their frames.
@@ -69,15 +69,16 @@ pub(super) struct Change<'a, 'm, F: Format, M, P, C> {
     known: Memo<F>,
 }
 
-impl<'a, 'm, F: Format, M, P, C> Change<'a, 'm, F, M, P, C> {
-    pub(super) fn new(editor: &'a Editor<'m, F, M, P>, change: &'a C) -> Self {
+impl<'a, 'm, F: Format, M> Change<'a, 'm, F, M> {
+    pub(super) fn new(
+        editor: &'a Editor<'a, 'm, F, M>,
+        change: &'a dyn Fn(Attrs) -> Attrs,
+    ) -> Self {
         Self { editor, change, executable: false, uniform: true, known: Memo::default() }
     }
 }
 
-impl<F: Format, M: Machine, P: Policy, C: Fn(Attrs) -> Attrs> Survey<F, M>
-    for Change<'_, '_, F, M, P, C>
-{
+impl<F: Format, M: Machine> Survey<F, M> for Change<'_, '_, F, M> {
     fn ptes(&mut self, node: &Node<'_, F, M>, range: VirtRange) -> Result<bool, EditError> {
         let indices = node.indices(range);
         let first = node.load(indices.start);
@@ -104,18 +105,17 @@ impl<F: Format, M: Machine, P: Policy, C: Fn(Attrs) -> Attrs> Survey<F, M>
     }
 }
 
-impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
+impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     /// Looks at every entry that serves `range` in `node` and below.
     pub(super) fn survey(
         &self,
         node: &Node<'m, F, M>,
         range: VirtRange,
         holes: Holes,
-        survey: &mut impl Survey<F, M>,
+        survey: &mut dyn Survey<F, M>,
     ) -> Result<(), EditError> {
         let depth = node.depth();
-        let frozen =
-            self.policy.frozen(depth, range.start()) || self.policy.frozen(depth, range.last());
+        let frozen = self.frozen(depth, range.start()) || self.frozen(depth, range.last());
         if Self::is_pte(depth) && !frozen && survey.ptes(node, range)? {
             return Ok(());
         }

@@ -1,6 +1,6 @@
 //! Linking empty tables ahead of their first use.
 
-use super::{Editor, Policy};
+use super::Editor;
 use crate::addr::VirtRange;
 use crate::format::{Entry, Format};
 use crate::table::error::EditError;
@@ -9,7 +9,7 @@ use crate::table::mem::Machine;
 use crate::table::node::Node;
 use crate::table::reserve::{Need, Reserve};
 
-impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
+impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     /// Links an empty table at every absent entry for `range` that `wanted` asks for, given its depth and what
     /// of the range it translates.
     ///
@@ -18,12 +18,12 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
     pub fn link_tables(
         &mut self,
         range: VirtRange,
-        wanted: impl Fn(usize, VirtRange) -> bool,
+        wanted: &dyn Fn(usize, VirtRange) -> bool,
     ) -> Result<(), EditError> {
         let mut need = Need::default();
-        self.plan_tables(0, Some(&self.root), range, &wanted, &mut need);
+        self.plan_tables(0, Some(&self.root), range, wanted, &mut need);
         let mut reserve = Reserve::new(self.machine(), &need)?;
-        self.build_tables(&self.root, range, &wanted, &mut reserve, true);
+        self.build_tables(&self.root, range, wanted, &mut reserve, true);
         publish(self.machine());
         Ok(())
     }
@@ -33,7 +33,7 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
         depth: usize,
         node: Option<&Node<'m, F, M>>,
         range: VirtRange,
-        wanted: &impl Fn(usize, VirtRange) -> bool,
+        wanted: &dyn Fn(usize, VirtRange) -> bool,
         need: &mut Need,
     ) {
         let level = &F::LEVELS[depth];
@@ -61,7 +61,7 @@ impl<'m, F: Format, M: Machine, P: Policy> Editor<'m, F, M, P> {
         &self,
         node: &Node<'m, F, M>,
         range: VirtRange,
-        wanted: &impl Fn(usize, VirtRange) -> bool,
+        wanted: &dyn Fn(usize, VirtRange) -> bool,
         reserve: &mut Reserve<'m, F, M>,
         live: bool,
     ) {
