@@ -10,7 +10,7 @@ pub(super) const BYTES: usize = 32;
 /// Bytes a turn of [`zero`].
 pub(super) const ZEROED: usize = 4 * BYTES;
 /// Bytes a turn of [`fill_low`].
-pub(super) const FILLED: usize = 8 * size_of::<u64>();
+pub(super) const FILLED: usize = 2 * BYTES;
 
 /// A loop over `turns` of what r0 to r5, r8 and r9 hold at once: the registers that the compiler leaves to
 /// inline assembly, in LDM's order. The instructions of a turn, where the turns that are left go, the other
