@@ -52,7 +52,7 @@ fn tests_in(source: &str) -> Vec<&str> {
         } else if text == "#[test]" {
             test = true;
         } else if let Some(function) = function
-            && (test || bodies && text.starts_with("fn ") && line.starts_with("    fn "))
+            && (test || bodies && line.starts_with("    fn "))
         {
             tests.push(function);
             test = false;
@@ -140,7 +140,10 @@ fn faults(readme: &str, host: &[String], emulated: &[String]) -> Vec<String> {
         }
         let exists = |test: &&str| host.iter().chain(emulated).any(|known| known == test);
         faults.extend(
-            named.iter().filter(|test| !exists(test)).map(|test| format!("{row}: no test {test}")),
+            named
+                .iter()
+                .filter(|test| !exists(test))
+                .map(|test| format!("{row}: there is no test {test}")),
         );
         let theirs = |test: &&str| {
             rows_of(test).contains(&row) || emulated.iter().any(|known| known == test)
@@ -150,7 +153,10 @@ fn faults(readme: &str, host: &[String], emulated: &[String]) -> Vec<String> {
         }
         let forgotten =
             host.iter().filter(|test| rows_of(test).contains(&row) && !named.contains(&&***test));
-        faults.extend(forgotten.map(|test| format!("{row}: {test} is named for it")));
+        faults.extend(
+            forgotten
+                .map(|test| format!("{row}: {test} is named for it, but does not stand there")),
+        );
     }
     faults.extend(answers.keys().map(|row| format!("{row} is no row")));
     faults
@@ -194,7 +200,10 @@ fn gaps_in_the_table_are_noticed() {
             "does not stand in the table once",
         ),
         ("| B01 | x | somehow |", "neither a test nor a reason"),
-        ("| B01 | x | `one::b01_first`, `two::b01_r1_second`, `one::gone` |", "no test one::gone"),
+        (
+            "| B01 | x | `one::b01_first`, `two::b01_r1_second`, `one::gone` |",
+            "there is no test one::gone",
+        ),
         ("| B01 | x | `one::other` |", "none of its tests is named for it"),
         ("| B01 | x | `one::b01_first` |", "two::b01_r1_second is named for it"),
     ];
