@@ -9,6 +9,7 @@ pub const TESTS: &[Test] = &[
     Test { name: "devicetree::memory-is-read", run: good },
     Test { name: "devicetree::truncated-anywhere-is-an-error", run: truncated },
     Test { name: "devicetree::any-bytes-have-an-answer", run: damaged },
+    Test { name: "devicetree::numbers-of-4-gib-are-no-address", run: wide },
 ];
 
 const WORDS: usize = 46;
@@ -29,13 +30,35 @@ const TREE: [u32; WORDS] = [
     text(b"size"), text(b"-cel"), text(b"ls\0r"), text(b"eg\0\0"),
 ];
 
+/// A device whose address would have 2^30 cells of four bytes, which is none in 32 bits, in a `reg` of no bytes.
+#[rustfmt::skip]
+const WIDE: [u32; 50] = [
+    0xD00D_FEED, 200, 4 * 14, 4 * 39, 4 * 10, 17, 16, 0, 42, 4 * 25,             // header
+    0, 0, 0, 0,                                                                  // no reservations
+    1, 0,                                                                        // the root
+    3, 4, 0, 1 << 30,                                                            // #address-cells = 2^30
+    3, 4, 15, 0,                                                                 // #size-cells = 0
+    1, text(b"uart"), 0,
+    3, 10, 27, text(b"arm,"), text(b"pl01"), text(b"1\0\0\0"),                   // compatible
+    3, 0, 38,                                                                    // reg
+    2, 2, 9,                                                                     // ends
+    text(b"#add"), text(b"ress"), text(b"-cel"), text(b"ls\0#"),                 // names
+    text(b"size"), text(b"-cel"), text(b"ls\0c"), text(b"ompa"), text(b"tibl"), text(b"e\0re"),
+    text(b"g\0\0\0"),
+];
+
 const fn text(text: &[u8; 4]) -> u32 {
     u32::from_be_bytes(*text)
 }
 
 fn tree() -> [u8; BYTES] {
+    blob(&TREE)
+}
+
+/// `words`, the highest byte of each first.
+fn blob<const BYTES: usize>(words: &[u32]) -> [u8; BYTES] {
     let mut bytes = [0; BYTES];
-    for (at, word) in bytes.chunks_exact_mut(4).zip(TREE) {
+    for (at, word) in bytes.chunks_exact_mut(4).zip(words) {
         at.copy_from_slice(&word.to_be_bytes());
     }
     bytes
@@ -81,4 +104,12 @@ fn damaged() {
     }
     check_eq!(good + bad, WORDS * words.len() + BYTES * 256);
     check!(good > BYTES && bad > BYTES, "{good} good, {bad} bad");
+}
+
+fn wide() {
+    let mut tree: [u8; 4 * WIDE.len()] = blob(&WIDE);
+    check_eq!(device(&tree, &["arm,pl011"]), Ok(None));
+    // As good a tree as any but for that: an address of no cells is 0.
+    tree[4 * 19..4 * 20].copy_from_slice(&[0; 4]);
+    check!(device(&tree, &["arm,pl011"]).is_ok());
 }
