@@ -17,7 +17,7 @@ use super::birth::keeps;
 use super::pgd::Pgd;
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
 use crate::attr::{Access, Attrs};
-use crate::format::{EncodeError, Entry, Format, Leaf, Level, Owner, RUN, TableEntry};
+use crate::format::{Descriptor, EncodeError, Entry, Format, Leaf, Level, Owner, RUN, TableEntry};
 use crate::table::error::EditError;
 use crate::table::flush::{Flush, publish};
 use crate::table::mem::Machine;
@@ -199,15 +199,11 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         index: usize,
     ) {
         let first = index & !(RUN - 1);
-        for index in first..first + RUN {
-            let va = node.span(span.start(), index).start();
-            if !matches!(node.entry(index), Entry::Leaf(leaf) if leaf.run) {
-                continue;
-            }
-            if let Ok(raw) = model.entry(node.depth(), va) {
-                // SAFETY: it maps the same as before; the caller vouches that no CPU runs on it.
-                unsafe { node.store(index, raw) };
-            }
+        let va = node.span(span.start(), first).start();
+        if let Some(raw) = planned(model.entry(node.depth(), va).ok()) {
+            let step = F::Raw::from_u64(1 << node.level().shift);
+            // SAFETY: they map the same as before; the caller vouches that no CPU runs on it.
+            unsafe { node.fill(first..first + RUN, raw, step) };
         }
         let (from, bytes) = node.bytes(first..first + RUN);
         node.machine().clean(from, bytes);

@@ -122,6 +122,10 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
 
     /// Maps part of the user half, see [`Editor::map`].
     ///
+    /// Kernel code does not belong there: in the classic format privileged execution is closed to a whole table of
+    /// pages, and only in sections open to the kernel alone. [`identity_mapping_add`](Self::identity_mapping_add)
+    /// opens the table, too.
+    ///
     /// # Errors
     /// [`EditError`]; nothing was changed.
     ///
