@@ -39,5 +39,6 @@ pub mod tables;
 pub mod tlb;
 pub mod violation;
 pub mod walk;
+pub mod walkers;
 
 pub use state::Setup;

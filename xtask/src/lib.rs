@@ -12,6 +12,7 @@
 //!   stages       `cargo xtask test`: all of it in order
 //!   bench        `cargo xtask bench`: what every operation costs
 //!   soak         `cargo xtask soak`: random operations, as many as one likes
+//!   fuzz         `cargo xtask fuzz`: inputs that a fuzzer finds
 //!   command      child processes: right toolchain, live output, time limit
 //! ```
 //!
@@ -37,6 +38,7 @@ pub mod bench;
 pub mod command;
 pub mod disassembly;
 pub mod elf;
+pub mod fuzz;
 pub mod image;
 pub mod inlining;
 pub mod matrix;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use lexopt::{Arg, Parser, ValueExt};
 
 use crate::Outcome;
+use crate::fuzz::TARGETS;
 use crate::image::Format;
 use crate::matrix::Depth;
 use crate::qemu::Guest;
@@ -64,6 +65,10 @@ cargo xtask soak [OPTIONS]
     --machine NAME          one kind of machine: classic_smp_not_coherent, …  [all 8]
     --threads N             how many run at once                          [one a CPU]
 
+cargo xtask fuzz [TARGET] [--seconds N]
+    Fuzzes decode, devicetree, inspect and operations, or one of them, for N
+    seconds each [600]. Needs a nightly compiler and cargo-fuzz.
+
 Each command first sets up what is missing (Arm target, linker, QEMU): silently
 where nothing is, never without being root where root is needed, and without
 rustup downloads where RUSTUP_AUTO_INSTALL=0. Exit status: 0 when all is well,
@@ -87,6 +92,8 @@ pub enum Task {
     Bench(BenchOptions),
     /// Random operations, many.
     Soak(SoakOptions),
+    /// Inputs that a fuzzer finds.
+    Fuzz(FuzzOptions),
 }
 
 /// The options of `cargo xtask boot`.
@@ -128,6 +135,15 @@ impl Default for SoakOptions {
     }
 }
 
+/// The options of `cargo xtask fuzz`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FuzzOptions {
+    /// One of [`TARGETS`]; `None` for all.
+    pub target: Option<&'static str>,
+    /// How long each runs.
+    pub seconds: u32,
+}
+
 /// What `cargo xtask bench` is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Report {
@@ -160,6 +176,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Outcome<Task> {
         Some("bench") => parse_bench(ours.split_off(1)),
         Some("matrix") => parse_matrix(ours.split_off(1)),
         Some("soak") => parse_soak(ours.split_off(1)),
+        Some("fuzz") => parse_fuzz(ours.split_off(1)),
         _ => parse_ours(ours, for_qemu),
     };
     task.map_err(|error| error.to_string())
@@ -227,6 +244,25 @@ fn parse_matrix(ours: Vec<OsString>) -> Result<Task, lexopt::Error> {
     Ok(Task::Matrix(depth))
 }
 
+fn parse_fuzz(ours: Vec<OsString>) -> Result<Task, lexopt::Error> {
+    let mut parser = Parser::from_args(ours);
+    let mut fuzz = FuzzOptions { target: None, seconds: 600 };
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Short('h') | Arg::Long("help") => return Ok(Task::Help),
+            Arg::Long("seconds") => fuzz.seconds = parser.value()?.parse_with(at_least_one)?,
+            Arg::Value(name) if fuzz.target.is_none() => {
+                let known = TARGETS.into_iter().find(|target| name == *target);
+                fuzz.target = Some(known.ok_or_else(|| {
+                    format!("there is no target {name:?}: {}", TARGETS.join(", "))
+                })?);
+            }
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(Task::Fuzz(fuzz))
+}
+
 fn parse_ours(ours: Vec<OsString>, for_qemu: Vec<OsString>) -> Result<Task, lexopt::Error> {
     let mut parser = Parser::from_args(ours);
     let mut command = None;
@@ -269,10 +305,10 @@ fn parse_ours(ours: Vec<OsString>, for_qemu: Vec<OsString>) -> Result<Task, lexo
         Some("build") => Ok(Task::Build),
         None if optioned => Err("the options belong to a command: `cargo xtask boot …`".into()),
         None | Some("help") => Ok(Task::Help),
-        Some(other) => {
-            Err(format!("there is no command `{other}`: boot, test, matrix, build, bench or soak")
-                .into())
-        }
+        Some(other) => Err(format!(
+            "there is no command `{other}`: boot, test, matrix, build, bench, soak or fuzz"
+        )
+        .into()),
     }
 }
 

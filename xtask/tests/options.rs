@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use xtask::image::Format;
-use xtask::options::{BootOptions, SoakOptions, Task, parse};
+use xtask::options::{BootOptions, FuzzOptions, SoakOptions, Task, parse};
 use xtask::qemu::Guest;
 
 fn read(line: &str) -> Result<Task, String> {
@@ -64,6 +64,14 @@ fn soak_is_read() {
 }
 
 #[test]
+fn fuzz_is_read() {
+    let all = FuzzOptions { target: None, seconds: 600 };
+    assert_eq!(read("fuzz"), Ok(Task::Fuzz(all)));
+    let one = FuzzOptions { target: Some("decode"), seconds: 5 };
+    assert_eq!(read("fuzz decode --seconds 5"), Ok(Task::Fuzz(one)));
+}
+
+#[test]
 fn a_machine_may_be_named_or_only_its_options() {
     assert_eq!(booted("boot --machine secure=on").guest.machine, "virt,secure=on");
     assert_eq!(booted("boot --machine vexpress-a15").guest.machine, "vexpress-a15");
@@ -92,6 +100,8 @@ fn nonsense_is_refused_with_a_reason() {
         ("boot --gdb", "--gdb debugs one image"),
         ("test --cpu cortex-a7", "`test` takes no options"),
         ("build -- -d int", "`build` takes no options"),
+        ("fuzz everything", "there is no target"),
+        ("fuzz --seconds 0", "not a whole number from 1"),
         ("soak --operations 0", "not a whole number from 1"),
         ("soak -- -d int", "`soak` hands nothing to QEMU"),
         ("--format lpae", "the options belong to a command"),
