@@ -13,6 +13,8 @@
 //!   bench        `cargo xtask bench`: what every operation costs
 //!   soak         `cargo xtask soak`: random operations, as many as one likes
 //!   fuzz         `cargo xtask fuzz`: inputs that a fuzzer finds
+//!   mutants      `cargo xtask mutants`: whether the tests notice a change of the library
+//!   coverage     `cargo xtask coverage`: which lines they run
 //!   command      child processes: right toolchain, live output, time limit
 //! ```
 //!
@@ -36,12 +38,14 @@
 
 pub mod bench;
 pub mod command;
+pub mod coverage;
 pub mod disassembly;
 pub mod elf;
 pub mod fuzz;
 pub mod image;
 pub mod inlining;
 pub mod matrix;
+pub mod mutants;
 pub mod options;
 pub mod qemu;
 pub mod setup;

@@ -1,10 +1,10 @@
-//! `cargo xtask boot | test | matrix | build | bench | soak | fuzz`: see [`xtask::options::HELP`].
+//! `cargo xtask boot | test | matrix | build | bench | soak | fuzz | mutants | coverage`: see [`xtask::options::HELP`].
 
 use std::process::ExitCode;
 
 use xtask::image::{self, Binary, Format};
 use xtask::options::{self, BootOptions, Task};
-use xtask::{Outcome, bench, fuzz, matrix, qemu, setup, soak, stages};
+use xtask::{Outcome, bench, coverage, fuzz, matrix, mutants, qemu, setup, soak, stages};
 
 fn main() -> ExitCode {
     let task = match options::parse(std::env::args_os().skip(1)) {
@@ -27,6 +27,8 @@ fn main() -> ExitCode {
         }
         Task::Bench(options) => setup::ensure().and_then(|()| bench::run(&options)),
         Task::Fuzz(options) => fuzz::run(&options),
+        Task::Mutants(options) => mutants::run(&options),
+        Task::Coverage => coverage::run(),
         Task::Soak(options) => soak::run(&options),
         Task::Test => return stages::run_all(),
     };

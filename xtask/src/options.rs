@@ -10,70 +10,11 @@ use crate::Outcome;
 use crate::fuzz::TARGETS;
 use crate::image::Format;
 use crate::matrix::Depth;
+use crate::mutants::MutantsOptions;
 use crate::qemu::Guest;
 
 /// What `cargo xtask --help` prints.
-pub const HELP: &str = "\
-armv7a-mm: kernel memory management for 32-bit Arm
-
-cargo xtask boot [OPTIONS] [-- QEMU ARGS]
-    Builds the boot images, boots each on QEMU and shows what they say.
-
-    --format classic|lpae   page-table format to boot                     [both]
-    --cpu CPU               QEMU's -cpu: cortex-a15, cortex-a7, …         [cortex-a15]
-    --memory SIZE           QEMU's -m: 64M, 1G, 8G, …                     [128M]
-    --smp N                 number of CPUs                                [1]
-    --machine OPTIONS       options of -M virt, as `virtualization=on` or
-                            `secure=on`, or another machine altogether, as
-                            vexpress-a9: it gets a raw image              [virt]
-    --test NAME             run the self-tests whose name contains NAME   [all]
-    --gdb                   wait for a debugger; prints how to attach (needs --format)
-    --timeout SECONDS       kill a guest that has no verdict by then      [60]
-    -- QEMU ARGS            all that follows is handed to QEMU
-
-cargo xtask test
-    Everything: rustfmt, clippy, rustdoc, host and doc tests, the disassembly
-    of the images, both images on the quick half of the matrix, and no
-    instruction count more than 3 % above the one checked in.
-
-cargo xtask matrix [--quick]
-    Boots both images on every QEMU machine that they must pass on, or refuse in
-    an expected sentence, and prints a table. With --quick, on fewer.
-
-cargo xtask build
-    Leaves target/boot/classic.elf and target/boot/lpae.elf.
-
-cargo xtask bench [OPTIONS]
-    Counts the instructions of every operation on QEMU, beside the plain loop
-    that nothing can be faster than, Linux, and the best peer. A copy goes to
-    target/bench/guest.json.
-
-    --format classic|lpae   page-table format to measure                  [both]
-    --quick                 leave out what takes long
-    --markdown              print the table of the README
-    --bless                 check the counts in: tests/expected/counts-*.txt
-    --host                  instead: on this machine, beside published libraries,
-                            in nanoseconds, and in instructions with valgrind
-    --size                  instead: the library's code, module by module
-
-cargo xtask soak [OPTIONS]
-    Random operations on a simulated machine that forgives nothing, on the host.
-    What fails is shortened and printed as a test.
-
-    --operations N          how many                                      [100000000]
-    --seed N                of the first sequence                         [1]
-    --machine NAME          one kind of machine: classic_smp_not_coherent, …  [all 8]
-    --threads N             how many run at once                          [one a CPU]
-
-cargo xtask fuzz [TARGET] [--seconds N]
-    Fuzzes decode, devicetree, inspect and operations, or one of them, for N
-    seconds each [600]. Needs a nightly compiler and cargo-fuzz.
-
-Each command first sets up what is missing (Arm target, linker, QEMU): silently
-where nothing is, never without being root where root is needed, and without
-rustup downloads where RUSTUP_AUTO_INSTALL=0. Exit status: 0 when all is well,
-1 when something is red, 2 for a command line that makes no sense.
-";
+pub const HELP: &str = include_str!("help.txt");
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,6 +35,10 @@ pub enum Task {
     Soak(SoakOptions),
     /// Inputs that a fuzzer finds.
     Fuzz(FuzzOptions),
+    /// Changes that tests should notice.
+    Mutants(MutantsOptions),
+    /// Lines that tests run.
+    Coverage,
 }
 
 /// The options of `cargo xtask boot`.
@@ -170,13 +115,14 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Outcome<Task> {
         None => Vec::new(),
     };
     let task = match ours.first().and_then(|command| command.to_str()) {
-        Some(name @ ("bench" | "matrix" | "soak")) if !for_qemu.is_empty() => {
+        Some(name @ ("bench" | "matrix" | "soak" | "fuzz" | "mutants")) if !for_qemu.is_empty() => {
             Err(format!("`{name}` hands nothing to QEMU").into())
         }
         Some("bench") => parse_bench(ours.split_off(1)),
         Some("matrix") => parse_matrix(ours.split_off(1)),
         Some("soak") => parse_soak(ours.split_off(1)),
         Some("fuzz") => parse_fuzz(ours.split_off(1)),
+        Some("mutants") => parse_mutants(ours.split_off(1)),
         _ => parse_ours(ours, for_qemu),
     };
     task.map_err(|error| error.to_string())
@@ -229,6 +175,21 @@ fn parse_soak(ours: Vec<OsString>) -> Result<Task, lexopt::Error> {
         }
     }
     Ok(Task::Soak(soak))
+}
+
+fn parse_mutants(ours: Vec<OsString>) -> Result<Task, lexopt::Error> {
+    let mut parser = Parser::from_args(ours);
+    let mut mutants = MutantsOptions::default();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Short('h') | Arg::Long("help") => return Ok(Task::Help),
+            Arg::Long("part") => mutants.part = Some(parser.value()?.string()?),
+            Arg::Long("shard") => mutants.shard = Some(parser.value()?.string()?),
+            Arg::Long("jobs") => mutants.jobs = Some(parser.value()?.parse_with(at_least_one)?),
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(Task::Mutants(mutants))
 }
 
 fn parse_matrix(ours: Vec<OsString>) -> Result<Task, lexopt::Error> {
@@ -298,15 +259,16 @@ fn parse_ours(ours: Vec<OsString>, for_qemu: Vec<OsString>) -> Result<Task, lexo
             Err("--gdb debugs one image: add --format classic or --format lpae".into())
         }
         Some("boot") => Ok(Task::Boot(boot)),
-        Some(name @ ("test" | "build")) if optioned => {
+        Some(name @ ("test" | "build" | "coverage")) if optioned => {
             Err(format!("`{name}` takes no options: they belong to `boot`").into())
         }
         Some("test") => Ok(Task::Test),
         Some("build") => Ok(Task::Build),
+        Some("coverage") => Ok(Task::Coverage),
         None if optioned => Err("the options belong to a command: `cargo xtask boot …`".into()),
         None | Some("help") => Ok(Task::Help),
         Some(other) => Err(format!(
-            "there is no command `{other}`: boot, test, matrix, build, bench, soak or fuzz"
+            "there is no command `{other}`: boot, test, matrix, build, bench, soak, fuzz, mutants or coverage"
         )
         .into()),
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use xtask::image::Format;
+use xtask::mutants::MutantsOptions;
 use xtask::options::{BootOptions, FuzzOptions, SoakOptions, Task, parse};
 use xtask::qemu::Guest;
 
@@ -72,6 +73,15 @@ fn fuzz_is_read() {
 }
 
 #[test]
+fn mutants_and_coverage_are_read() {
+    let all = MutantsOptions::default();
+    assert_eq!(read("mutants"), Ok(Task::Mutants(all)));
+    let some = MutantsOptions { part: Some("mm".into()), shard: Some("1/4".into()), jobs: Some(2) };
+    assert_eq!(read("mutants --part mm --shard 1/4 --jobs 2"), Ok(Task::Mutants(some)));
+    assert_eq!(read("coverage"), Ok(Task::Coverage));
+}
+
+#[test]
 fn a_machine_may_be_named_or_only_its_options() {
     assert_eq!(booted("boot --machine secure=on").guest.machine, "virt,secure=on");
     assert_eq!(booted("boot --machine vexpress-a15").guest.machine, "vexpress-a15");
@@ -104,6 +114,9 @@ fn nonsense_is_refused_with_a_reason() {
         ("fuzz --seconds 0", "not a whole number from 1"),
         ("soak --operations 0", "not a whole number from 1"),
         ("soak -- -d int", "`soak` hands nothing to QEMU"),
+        ("mutants --jobs 0", "not a whole number from 1"),
+        ("mutants -- -d int", "`mutants` hands nothing to QEMU"),
+        ("coverage --part mm", "--part"),
         ("--format lpae", "the options belong to a command"),
     ];
     for (line, reason) in cases {
