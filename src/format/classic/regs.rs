@@ -126,4 +126,28 @@ mod tests {
         let answer = Classic::decode_par(0x1234_0002).unwrap();
         assert_eq!(answer.address(crate::addr::VirtAddr(0x0056_789A)).as_u64(), 0x34_1256_789A);
     }
+
+    #[test]
+    fn par_of_a_page_says_who_shares_it() {
+        let answer = |par| Classic::decode_par(par).unwrap();
+        let page = answer(0x8765_4000 | 0x5C);
+        assert_eq!((page.base.as_u64(), page.supersection), (0x8765_4000, false));
+        assert_eq!((page.share, page.memory), (Shareability::Non, 0x5C));
+        assert_eq!(answer(1 << 7).share, Shareability::Outer);
+        assert_eq!(answer(1 << 10 | 1 << 7).share, Shareability::Inner);
+        assert_eq!(answer(1 << 10).share, Shareability::Non);
+    }
+
+    #[test]
+    fn par_of_a_fault_has_its_status() {
+        use crate::format::FaultKind;
+        let fault = |par| Classic::decode_par(par).unwrap_err();
+        assert_eq!(fault(0b0111 << 1 | 1).kind, FaultKind::Translation);
+        assert_eq!(fault(0b1101 << 1 | 1).depth, Some(0));
+        // FS[4] lies apart from the others, and ExT behind it.
+        assert_eq!(fault(1 << 5 | 0b0110 << 1 | 1).kind, FaultKind::AsyncExternal);
+        let external = fault(1 << 6 | 0b1000 << 1 | 1);
+        assert_eq!((external.kind, external.ext), (FaultKind::External, true));
+        assert!(!fault(0b1000 << 1 | 1).ext);
+    }
 }

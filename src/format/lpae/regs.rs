@@ -92,4 +92,21 @@ mod tests {
         assert_eq!(answer.base.as_u64(), 0x34_5678_9000);
         assert_eq!((answer.share, answer.memory), (Shareability::Inner, 0xFF));
     }
+
+    #[test]
+    fn par_says_who_shares_it() {
+        let share = |bits: u64| Lpae::decode_par(bits << 7).unwrap().share;
+        assert_eq!([0, 1, 2, 3].map(share), {
+            use Shareability::{Inner, Non, Outer};
+            [Non, Non, Outer, Inner]
+        });
+    }
+
+    #[test]
+    fn par_of_a_fault_has_its_status() {
+        use crate::format::FaultKind;
+        let fault = Lpae::decode_par(0b00_0110 << 1 | 1).unwrap_err();
+        assert_eq!((fault.kind, fault.depth), (FaultKind::Translation, Some(1)));
+        assert_eq!(Lpae::decode_par(0b10_0001 << 1 | 1).unwrap_err().kind, FaultKind::Alignment);
+    }
 }
