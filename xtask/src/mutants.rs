@@ -2,7 +2,7 @@
 //!
 //! cargo-mutants changes one thing at a time in `format`, `table` and `mm`, and runs the tests. Most changes are caught
 //! by the few tests that are about what was changed, so each part of the library names these, and they go first; what
-//! they let pass goes to all of the tests. What survives these too stands in [`SURVIVORS`], with the reason.
+//! they let pass goes to all of the tests. What survives these too stands in `tests/expected/mutants.txt`, with the reason.
 
 use std::collections::BTreeSet;
 use std::fs;
