@@ -67,15 +67,26 @@ pub enum Binary {
     Bench,
     /// It uses all of the library.
     Whole,
+    /// It is a kernel of its own, the example.
+    HobbyKernel,
 }
 
 impl Binary {
-    /// Its name in package `boot`, and that of its directory.
+    /// Its name in its package, and that of its directory.
     pub fn name(self) -> &'static str {
         match self {
             Binary::Boot => "boot",
             Binary::Bench => "bench",
             Binary::Whole => "whole",
+            Binary::HobbyKernel => "hobby-kernel",
+        }
+    }
+
+    /// Its package.
+    fn package(self) -> &'static str {
+        match self {
+            Binary::HobbyKernel => self.name(),
+            _ => "boot",
         }
     }
 
@@ -99,7 +110,7 @@ impl Binary {
         turn.lock().map_err(complain)?;
 
         let status = tool("cargo")
-            .args(["build", "--quiet", "--package", "boot", "--bin", name])
+            .args(["build", "--quiet", "--package", self.package(), "--bin", name])
             .args(["--release", "--target", TARGET])
             .args(format.features())
             .arg("--target-dir")

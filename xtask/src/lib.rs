@@ -3,12 +3,13 @@
 //! ```text
 //!   options      what was asked for
 //!   setup        target, linker and QEMU: silent where nothing is missing
-//!   image        builds target/{boot,bench,whole}/{classic,lpae}.elf
+//!   image        builds target/{boot,bench,whole,hobby-kernel}/{classic,lpae}.elf
 //!   disassembly  every store of a descriptor is one instruction (reads the image by elf and inlining)
 //!   qemu         boots an image, under a time limit
 //!   transcript   what the guest said, line by line
 //!   verdict      whether that is a success, or in one sentence why not
 //!   matrix       `cargo xtask matrix`: the machines on which both images must pass, and whether they do
+//!   example      `cargo xtask run hobby-kernel`: whether the example kernel's run is a success
 //!   stages       `cargo xtask test`: all of it in order
 //!   bench        `cargo xtask bench`: what every operation costs
 //!   soak         `cargo xtask soak`: random operations, as many as one likes
@@ -41,6 +42,7 @@ pub mod command;
 pub mod coverage;
 pub mod disassembly;
 pub mod elf;
+pub mod example;
 pub mod fuzz;
 pub mod image;
 pub mod inlining;

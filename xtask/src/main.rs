@@ -1,10 +1,10 @@
-//! `cargo xtask boot | test | matrix | build | bench | soak | fuzz | mutants | coverage`: see [`xtask::options::HELP`].
+//! `cargo xtask boot | run | test | matrix | build | bench | soak | fuzz | mutants | coverage`: see [`xtask::options::HELP`].
 
 use std::process::ExitCode;
 
 use xtask::image::{self, Binary, Format};
 use xtask::options::{self, BootOptions, Task};
-use xtask::{Outcome, bench, coverage, fuzz, matrix, mutants, qemu, setup, soak, stages};
+use xtask::{Outcome, bench, coverage, example, fuzz, matrix, mutants, qemu, setup, soak, stages};
 
 fn main() -> ExitCode {
     let task = match options::parse(std::env::args_os().skip(1)) {
@@ -20,6 +20,7 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Task::Boot(options) => setup::ensure().and_then(|()| boot(&options)),
+        Task::Run(options) => setup::ensure().and_then(|()| example::run(&options)),
         Task::Build => setup::ensure().and_then(|()| build()),
         Task::Matrix(depth) => {
             let built = setup::ensure().and_then(|()| build());

@@ -8,7 +8,7 @@ use lexopt::{Arg, Parser, ValueExt};
 
 use crate::Outcome;
 use crate::fuzz::TARGETS;
-use crate::image::Format;
+use crate::image::{Binary, Format};
 use crate::matrix::Depth;
 use crate::mutants::MutantsOptions;
 use crate::qemu::Guest;
@@ -23,6 +23,8 @@ pub enum Task {
     Help,
     /// Build and boot.
     Boot(BootOptions),
+    /// Build and boot the example kernel.
+    Run(BootOptions),
     /// Build, check and boot everything.
     Test,
     /// Boot on many machines.
@@ -41,7 +43,7 @@ pub enum Task {
     Coverage,
 }
 
-/// The options of `cargo xtask boot`.
+/// The options of `cargo xtask boot`, and of `run`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BootOptions {
     /// The formats to boot, in order.
@@ -227,6 +229,7 @@ fn parse_fuzz(ours: Vec<OsString>) -> Result<Task, lexopt::Error> {
 fn parse_ours(ours: Vec<OsString>, for_qemu: Vec<OsString>) -> Result<Task, lexopt::Error> {
     let mut parser = Parser::from_args(ours);
     let mut command = None;
+    let mut example = None;
     let mut boot = BootOptions {
         formats: Format::ALL.to_vec(),
         guest: Guest { extra: for_qemu, ..Guest::default() },
@@ -238,6 +241,10 @@ fn parse_ours(ours: Vec<OsString>, for_qemu: Vec<OsString>) -> Result<Task, lexo
             Arg::Short('h') | Arg::Long("help") => return Ok(Task::Help),
             Arg::Value(name) if command.is_none() => {
                 command = Some(name.string()?);
+                continue;
+            }
+            Arg::Value(name) if command.as_deref() == Some("run") && example.is_none() => {
+                example = Some(name.string()?);
                 continue;
             }
             Arg::Long("format") => boot.formats = vec![parser.value()?.parse()?],
@@ -255,12 +262,20 @@ fn parse_ours(ours: Vec<OsString>, for_qemu: Vec<OsString>) -> Result<Task, lexo
         optioned = true;
     }
     match command.as_deref() {
-        Some("boot") if boot.guest.debugger && boot.formats.len() != 1 => {
+        Some("boot" | "run") if boot.guest.debugger && boot.formats.len() != 1 => {
             Err("--gdb debugs one image: add --format classic or --format lpae".into())
         }
         Some("boot") => Ok(Task::Boot(boot)),
+        Some("run") => match example.as_deref() {
+            Some(name) if name == Binary::HobbyKernel.name() => match boot.guest.test {
+                Some(_) => Err("--test belongs to `boot`: the example has no self-tests".into()),
+                None => Ok(Task::Run(boot)),
+            },
+            Some(name) => Err(format!("there is no example `{name}`: hobby-kernel").into()),
+            None => Err("which example? `cargo xtask run hobby-kernel`".into()),
+        },
         Some(name @ ("test" | "build" | "coverage")) if optioned => {
-            Err(format!("`{name}` takes no options: they belong to `boot`").into())
+            Err(format!("`{name}` takes no options: they belong to `boot` and `run`").into())
         }
         Some("test") => Ok(Task::Test),
         Some("build") => Ok(Task::Build),
@@ -268,7 +283,7 @@ fn parse_ours(ours: Vec<OsString>, for_qemu: Vec<OsString>) -> Result<Task, lexo
         None if optioned => Err("the options belong to a command: `cargo xtask boot …`".into()),
         None | Some("help") => Ok(Task::Help),
         Some(other) => Err(format!(
-            "there is no command `{other}`: boot, test, matrix, build, bench, soak, fuzz, mutants or coverage"
+            "there is no command `{other}`: boot, run, test, matrix, build, bench, soak, fuzz, mutants or coverage"
         )
         .into()),
     }

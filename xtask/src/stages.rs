@@ -6,8 +6,9 @@ use std::time::Instant;
 use crate::command::{stream, tool};
 use crate::image::{Binary, Format, TARGET};
 use crate::matrix::{self, Depth};
+use crate::qemu::Guest;
 use crate::verdict::Counts;
-use crate::{Outcome, bench, disassembly, setup};
+use crate::{Outcome, bench, disassembly, example, setup};
 
 /// A name and what to do; it returns what it counted.
 type Stage = (String, Box<dyn Fn() -> Outcome<Counts>>);
@@ -83,6 +84,11 @@ fn all() -> Vec<Stage> {
         stages.push(stage(&format!("cargo test ({format})"), move || host_tests(format)));
     }
     stages.push(stage("QEMU, the quick half of the matrix", || matrix::run(Depth::Quick)));
+    for (format, cpu, cpus) in example::MACHINES {
+        stages.push(stage(&format!("hobby-kernel ({format}, {cpu}, {cpus} CPUs)"), move || {
+            example::pass(format, &Guest { cpu: cpu.into(), cpus, ..Guest::default() })
+        }));
+    }
     stages.push(stage("instruction counts", || {
         for format in Format::ALL {
             let counted = bench::counted::measure(format, false)?;
@@ -115,12 +121,14 @@ fn format_check() -> Outcome<Counts> {
 }
 
 /// A cargo command about the packages that `target` has: on the host the library, its measurement and this tool, on the
-/// target the library and the boot stub.
+/// target the library, the boot stub and the example.
 fn about_code(subcommand: &str, format: Format, target: &str) -> Command {
     let mut command = tool("cargo");
     command.args([subcommand, "--quiet", "--package", "armv7a-mm"]);
     match target {
-        TARGET => command.args(["--package", "boot", "--target", TARGET]),
+        TARGET => command
+            .args(["--package", "boot", "--package", Binary::HobbyKernel.name()])
+            .args(["--target", TARGET]),
         // These know no format: once is enough.
         _ if format == Format::Classic => {
             command.args(["--package", "bench", "--package", "devicetree", "--package", "xtask"])

@@ -37,6 +37,25 @@ fn boot_without_options_boots_both_formats_on_the_default_machine() {
 }
 
 #[test]
+fn the_example_is_run_with_the_options_of_boot() {
+    let guest = Guest { cpu: "cortex-a7".into(), cpus: 4, ..Guest::default() };
+    let options = BootOptions { formats: vec![Format::Lpae], guest };
+    let line = "run hobby-kernel --format lpae --cpu cortex-a7 --smp 4";
+    assert_eq!(read(line), Ok(Task::Run(options.clone())));
+    let line = "run --format lpae hobby-kernel --cpu cortex-a7 --smp 4";
+    assert_eq!(read(line), Ok(Task::Run(options)));
+    for (line, says) in [
+        ("run", "which example"),
+        ("run other", "no example `other`"),
+        ("run hobby-kernel twice", "twice"),
+        ("run hobby-kernel --test x", "--test"),
+        ("run hobby-kernel --gdb", "--gdb"),
+    ] {
+        assert!(read(line).is_err_and(|error| error.contains(says)), "{line}");
+    }
+}
+
+#[test]
 fn every_option_of_boot_is_read() {
     let line = "boot --format=lpae --cpu cortex-a7 --memory 8G --smp 4 --machine virtualization=on,secure=on \
                 --test walk --gdb --timeout 5 -- -d int --format";

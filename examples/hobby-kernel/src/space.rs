@@ -1,0 +1,221 @@
+//! A process's address space. Nothing is mapped when it starts: pages come as they are used.
+//!
+//! ```text
+//! 0xbf00_0000  the kernel half begins
+//! 0xbe00_0000  end of the stack, 1 MiB      zeros on demand
+//! 0x1000_0000  heap, as far as sbrk moved   zeros on demand
+//!              data and bss                 from the image on demand, then zeros
+//! 0x0001_0000  text and constants           from the image on demand
+//! ```
+
+use core::ops::ControlFlow;
+
+use armv7a_mm::addr::{PAGE_SIZE, PhysAddr, VirtAddr, VirtRange};
+use armv7a_mm::armv7::cache;
+use armv7a_mm::attr::{Access, Attrs};
+use armv7a_mm::format::{Fault, FaultKind};
+use armv7a_mm::table::edit::LeafSizes;
+use armv7a_mm::table::error::EditError;
+use armv7a_mm::table::mem::OutOfMemory;
+
+use crate::ending::{Place, Reason};
+use crate::frames::{self, FRAMES};
+use crate::image;
+use crate::memory::{LAYOUT, virt};
+use crate::swapper::{Pgd, swapper};
+
+/// Where the stack ends.
+pub const STACK_END: u32 = 0xBE00_0000;
+const STACK_BYTES: u32 = 1 << 20;
+const HEAP: u32 = 0x1000_0000;
+const HEAP_MOST: u32 = 16 << 20;
+
+/// A part of an address space, in whole pages.
+#[derive(Clone, Copy)]
+struct Area {
+    start: u32,
+    end: u32,
+    access: Access,
+    /// What its memory holds at first; zeros behind it.
+    content: &'static [u8],
+}
+
+impl Area {
+    fn contains(&self, at: VirtAddr) -> bool {
+        self.start <= at.0 && at.0 < self.end
+    }
+}
+
+/// Where the heap stands in [`Space::areas`].
+const HEAP_AREA: usize = 2;
+
+/// A process's address space.
+pub struct Space {
+    pgd: Pgd,
+    areas: [Area; 4],
+}
+
+impl Space {
+    /// One that holds the user programs.
+    ///
+    /// # Errors
+    /// No memory is left for its tables.
+    pub fn new() -> Result<Self, OutOfMemory> {
+        let (text, data) = (image::text(), image::data());
+        let area = |start, end, access, content| Area { start, end, access, content };
+        let none: &[u8] = &[];
+        Ok(Self {
+            pgd: swapper().lock().pgd_alloc()?,
+            areas: [
+                area(text.start, text.end, Access::ReadExecute, image::text_bytes()),
+                area(data.start, data.end, Access::ReadWrite, image::data_bytes()),
+                area(HEAP, HEAP, Access::ReadWrite, none),
+                area(STACK_END - STACK_BYTES, STACK_END, Access::ReadWrite, none),
+            ],
+        })
+    }
+
+    /// Where its tables begin.
+    pub fn root(&self) -> PhysAddr {
+        self.pgd.root()
+    }
+
+    /// Grows the heap by whole pages; where the new ones begin.
+    pub fn sbrk(&mut self, bytes: u32) -> Option<u32> {
+        let heap = &mut self.areas[HEAP_AREA];
+        let (start, bytes) = (heap.end, bytes.checked_next_multiple_of(PAGE_SIZE)?);
+        if bytes > HEAP + HEAP_MOST - start {
+            return None;
+        }
+        heap.end += bytes;
+        Some(start)
+    }
+
+    /// Makes a fault good: maps the page that is missing, or takes a copy of one that is shared.
+    ///
+    /// # Errors
+    /// Why that cannot be.
+    pub fn fault(&mut self, fault: &Fault, at: VirtAddr) -> Result<(), Reason> {
+        let area = self.areas.iter().find(|area| area.contains(at)).copied();
+        match (area, fault.kind) {
+            (Some(area), FaultKind::Translation) => self.populate(&area, at),
+            (Some(area), FaultKind::Permission)
+                if fault.write && area.access == Access::ReadWrite =>
+            {
+                self.unshare(at)
+            }
+            _ => Err(Reason::Memory { fault: *fault, at, place: place(at, area.is_some()) }),
+        }
+    }
+
+    /// Maps a page that was never used: what the image has for it, else zeros.
+    fn populate(&mut self, area: &Area, at: VirtAddr) -> Result<(), Reason> {
+        let page = VirtRange::page(at);
+        let frame = FRAMES.lock().allocate().ok_or(Reason::OutOfMemory)?;
+        let offset = (page.start().0 - area.start) as usize;
+        // SAFETY: the frame is nobody else's yet.
+        unsafe { frames::clear(frame) };
+        if let Some(content) = area.content.get(offset..) {
+            let content = &content[..content.len().min(PAGE_SIZE as usize)];
+            // SAFETY: as above, and a frame holds a page.
+            unsafe { virt(frame).copy_from_nonoverlapping(content.as_ptr(), content.len()) };
+        }
+        if area.access == Access::ReadExecute {
+            cache::publish_code(virt(frame), PAGE_SIZE as usize);
+        }
+        // SAFETY: the frame is this space's.
+        let mapped =
+            unsafe { self.pgd.map(page, frame, Attrs::user(area.access), LeafSizes::PAGES) };
+        mapped.map_err(|_| {
+            FRAMES.lock().release(frame);
+            Reason::OutOfMemory
+        })
+    }
+
+    /// Gives this space a page of its own where it shares one since a fork, and the right to write to it.
+    fn unshare(&mut self, at: VirtAddr) -> Result<(), Reason> {
+        let page = VirtRange::page(at);
+        let Some(found) = self.pgd.translate(page.start()) else { return Ok(()) };
+        let mut frames = FRAMES.lock();
+        if !frames.is_shared(found.phys) {
+            // SAFETY: only this space maps it.
+            let flush = unsafe { self.pgd.protect(page, Access::ReadWrite) };
+            flush.map_err(|_| Reason::OutOfMemory)?.pay();
+            return Ok(());
+        }
+        let frame = frames.allocate().ok_or(Reason::OutOfMemory)?;
+        // SAFETY: the copy is nobody else's yet, and who shares the original cannot write to it. Its table exists, so
+        // mapping cannot fail.
+        unsafe {
+            frames::copy(found.phys, frame);
+            self.pgd.unmap(page).map_err(|_| Reason::OutOfMemory)?.pay();
+            let attrs = Attrs::user(Access::ReadWrite);
+            self.pgd.map(page, frame, attrs, LeafSizes::PAGES).map_err(|_| Reason::OutOfMemory)?;
+        }
+        frames.release(found.phys);
+        Ok(())
+    }
+
+    /// A copy: both share all pages from here on, and whoever writes to one first takes a copy of it.
+    ///
+    /// # Errors
+    /// No memory is left for its tables.
+    pub fn fork(&mut self) -> Result<Self, OutOfMemory> {
+        let child = Self { pgd: swapper().lock().pgd_alloc()?, areas: self.areas };
+        let mut child = child;
+        let walk = self.pgd.visit(LAYOUT.user(), |leaf| {
+            let attrs = leaf.leaf.attrs.wrprotect();
+            // SAFETY: nobody can write to a page that is shared.
+            let mapped = unsafe { child.pgd.map(leaf.range, leaf.phys, attrs, LeafSizes::PAGES) };
+            match mapped {
+                Ok(()) => {
+                    FRAMES.lock().share(leaf.phys);
+                    ControlFlow::Continue(())
+                }
+                Err(_) => ControlFlow::Break(()),
+            }
+        });
+        if walk.is_break() {
+            child.free();
+            return Err(OutOfMemory);
+        }
+        let protected = child.pgd.visit(LAYOUT.user(), |leaf| {
+            // SAFETY: writing faults from here on, and the fault is made good.
+            match unsafe { self.pgd.modify(leaf.range, Attrs::wrprotect) } {
+                Ok(flush) => {
+                    flush.pay();
+                    ControlFlow::Continue(())
+                }
+                Err(error) => ControlFlow::Break(error),
+            }
+        });
+        match protected {
+            ControlFlow::Continue(()) => Ok(child),
+            ControlFlow::Break(EditError::OutOfMemory) => {
+                child.free();
+                Err(OutOfMemory)
+            }
+            ControlFlow::Break(error) => panic!("a page cannot be protected: {error}"),
+        }
+    }
+
+    /// Gives back its tables, and the pages that nobody else uses. It must not be the one in use.
+    pub fn free(self) {
+        let _ = self.pgd.visit(LAYOUT.user(), |leaf| {
+            FRAMES.lock().release(leaf.phys);
+            ControlFlow::<()>::Continue(())
+        });
+        // SAFETY: no CPU runs on it.
+        unsafe { swapper().lock().pgd_free(self.pgd) };
+    }
+}
+
+/// What lies at `at`, for whoever should not be there.
+fn place(at: VirtAddr, is_own: bool) -> Place {
+    match at {
+        _ if at < LAYOUT.user().start() => Place::Null,
+        _ if at >= LAYOUT.task_size() => Place::Kernel,
+        _ if is_own => Place::Own,
+        _ => Place::Nothing,
+    }
+}

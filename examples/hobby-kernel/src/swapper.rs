@@ -1,0 +1,72 @@
+//! `swapper_pg_dir`: the kernel's tables, built by the library from what memory.rs knows, and entered.
+
+use armv7a_mm::addr::{VirtAddr, VirtRange};
+use armv7a_mm::armv7::{mmu, offline};
+use armv7a_mm::attr::{Access, Asid, Attrs};
+use armv7a_mm::format::Active;
+use armv7a_mm::mm::{self, Features};
+use armv7a_mm::table::edit::LeafSizes;
+use armv7a_mm::table::error::EditError;
+use spin::{Mutex, Once};
+
+use crate::memory::{self, LAYOUT, Machine, machine, phys};
+
+/// The kernel's tables, to edit.
+pub type Swapper = mm::Swapper<'static, Active, Machine>;
+/// The kernel's tables, to read.
+pub type View = mm::SwapperView<'static, Active, Machine>;
+/// An address space's tables.
+pub type Pgd = mm::Pgd<'static, Active, Machine>;
+
+static SWAPPER: Once<Mutex<Swapper>> = Once::new();
+static VIEW: Once<View> = Once::new();
+
+/// The kernel's tables, to edit.
+pub fn swapper() -> &'static Mutex<Swapper> {
+    SWAPPER.get().expect("start comes first")
+}
+
+/// The kernel's tables, to read without a lock.
+pub fn view() -> &'static View {
+    VIEW.get().expect("start comes first")
+}
+
+/// Builds the kernel's tables and runs on them from here on.
+///
+/// # Errors
+/// There is no memory for them, or the map contradicts itself.
+pub fn start() -> Result<(), EditError> {
+    let mut swapper = Swapper::new(machine(), &LAYOUT, Features { pxn: mmu::has_pxn() })?;
+    for (part, access) in [
+        (memory::below_image(), Access::ReadWrite),
+        (memory::text(), Access::ReadExecute),
+        (memory::rodata(), Access::Read),
+        (memory::data(), Access::ReadWrite),
+        (memory::stack_and_rest(), Access::ReadWrite),
+    ] {
+        let attrs = Attrs::kernel(access);
+        // SAFETY: each part is used as it is mapped here, and lies where the early map has it.
+        unsafe { swapper.map(part, phys(part.start()), attrs, LeafSizes::LARGEST)? };
+    }
+    enter(&mut swapper)?;
+    VIEW.call_once(|| swapper.view());
+    SWAPPER.call_once(|| Mutex::new(swapper));
+    Ok(())
+}
+
+/// Leaves the early map. Its leaves have other sizes than swapper's, so the MMU must be off in between: on a page where
+/// virtual and physical address are the same, in an address space made for this moment.
+fn enter(swapper: &mut Swapper) -> Result<(), EditError> {
+    let routine = phys(offline::routine());
+    let page = VirtRange::page(VirtAddr(routine.as_u64() as u32));
+    let mut pgd = swapper.pgd_alloc()?;
+    // SAFETY: early map, pgd and swapper have the kernel at the same addresses, the first two the routine's page, too.
+    unsafe {
+        pgd.identity_mapping_add(page, Access::ReadExecute)?;
+        offline::set_root(routine, pgd.root(), Asid(0)).expect("the image lies below 4 GiB");
+        mmu::set_root(swapper.root(), Asid(0));
+        pgd.identity_mapping_del(page)?.pay();
+        pgd.pgd_free();
+    }
+    Ok(())
+}

@@ -1,0 +1,125 @@
+//! Exceptions: what each vector does, given the registers that vectors.S saved.
+
+use core::arch::global_asm;
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use armv7a_mm::addr::VirtAddr;
+use armv7a_mm::armv7::cp15::{DFAR, DFSR, IFAR, IFSR};
+use armv7a_mm::armv7::{mmu, vectors};
+use armv7a_mm::format::{Active, Fault, Format};
+use armv7a_mm::mm::{Verdict, do_translation_fault};
+
+use crate::ending::{Ending, Reason};
+use crate::processes::PROCESSES;
+use crate::{interrupts, swapper, system_calls};
+
+global_asm!(
+    include_str!("vectors.S"),
+    REGISTERS = const size_of::<Registers>(),
+    UNDEFINED = sym undefined,
+    SUPERVISOR = sym supervisor,
+    PREFETCH = sym prefetch,
+    DATA = sym data,
+    IRQ = sym irq,
+);
+
+/// What an exception saves.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct Registers {
+    /// r0 to r12.
+    pub r: [u32; 13],
+    /// The user program's stack pointer.
+    pub sp: u32,
+    /// Its link register.
+    pub lr: u32,
+    kernel_lr: u32,
+    /// Where to go on.
+    pub pc: u32,
+    /// CPSR there.
+    pub psr: u32,
+}
+
+/// The mode field of a PSR, and user mode: ARM state, interrupts welcome.
+const MODE: u32 = 0x1F;
+const USER: u32 = 0x10;
+
+impl Registers {
+    /// Those of a program that starts at `pc` with its stack below `sp`.
+    pub fn user(pc: u32, sp: u32) -> Self {
+        Self { pc, sp, psr: USER, ..Self::default() }
+    }
+
+    fn are_users(&self) -> bool {
+        self.psr & MODE == USER
+    }
+}
+
+unsafe extern "C" {
+    static vectors: u8;
+    /// Starts the first program.
+    pub fn enter_user(registers: &Registers) -> !;
+}
+
+/// Kernel entries that faults have copied from swapper to an address space.
+static SYNCED: AtomicU32 = AtomicU32::new(0);
+
+/// See [`SYNCED`].
+pub fn synced() -> u32 {
+    SYNCED.load(Relaxed)
+}
+
+/// Takes exceptions at `vectors` from here on.
+pub fn start() {
+    // SAFETY: they are part of the kernel's text, aligned, and stay.
+    unsafe { vectors::use_base(VirtAddr(&raw const vectors as u32)) };
+}
+
+extern "C" fn undefined(registers: &mut Registers) {
+    assert!(registers.are_users(), "undefined instruction at {:#010x}", registers.pc);
+    PROCESSES.lock().end(registers, Ending::Killed(Reason::Undefined { at: registers.pc }));
+}
+
+extern "C" fn supervisor(registers: &mut Registers) {
+    system_calls::call(registers);
+}
+
+extern "C" fn irq(registers: &mut Registers) {
+    interrupts::handle(registers);
+}
+
+extern "C" fn prefetch(registers: &mut Registers) {
+    let (fsr, far) = (IFSR::read(), IFAR::read());
+    match registers.are_users() {
+        true => user_fault(registers, &Active::decode_fault(fsr, true), far),
+        false => kernel_fault(registers, &Active::decode_fault(fsr, true), far),
+    }
+}
+
+/// A data access failed. Of the kernel's own, most are first uses of what swapper maps since this address space was made:
+/// the library copies the entry, and the access succeeds.
+extern "C" fn data(registers: &mut Registers) {
+    let (fsr, far) = (DFSR::read(), DFAR::read());
+    if registers.are_users() {
+        return user_fault(registers, &Active::decode_fault(fsr, false), far);
+    }
+    let fault = Active::decode_fault(fsr, false);
+    match do_translation_fault(swapper::view(), mmu::root(), &fault, VirtAddr(far), false) {
+        Verdict::Retry => SYNCED.store(SYNCED.load(Relaxed) + 1, Relaxed),
+        // Decoded again: so the path above need not keep all that a fault is.
+        _ => kernel_fault(registers, &Active::decode_fault(fsr, false), far),
+    }
+}
+
+/// A user program's access failed: its address space makes it good, or it dies.
+fn user_fault(registers: &mut Registers, fault: &Fault, far: u32) {
+    let mut processes = PROCESSES.lock();
+    if let Err(reason) = processes.current().space().fault(fault, VirtAddr(far)) {
+        processes.end(registers, Ending::Killed(reason));
+    }
+}
+
+#[cold]
+fn kernel_fault(registers: &Registers, fault: &Fault, far: u32) -> ! {
+    panic!("{}, pc {:#010x}", fault.at(far), registers.pc)
+}

@@ -1,0 +1,108 @@
+//! The example kernel: builds it, boots it, and reads whether that was a success.
+//!
+//! It judges itself, by its last line and by how it ends; what it must have said on the way is asked here, so that a kernel
+//! that skips half of its work is no success.
+
+use crate::command::Ending;
+use crate::image::{Binary, Format};
+use crate::options::BootOptions;
+use crate::qemu::{self, Guest};
+use crate::verdict::Counts;
+use crate::{Outcome, image};
+
+/// Where it must run: format, CPU, number of CPUs.
+pub const MACHINES: [(Format, &str, u32); 4] = [
+    (Format::Classic, "cortex-a15", 1),
+    (Format::Classic, "cortex-a7", 4),
+    (Format::Lpae, "cortex-a15", 4),
+    (Format::Lpae, "cortex-a7", 1),
+];
+
+/// What it says, whatever else: each in one line.
+const SAID: [&str; 11] = [
+    "Count: exited with 0",
+    "Grow: exited with 0",
+    "child 3 saw 2, and has 330 now",
+    "Fork: exited with 0",
+    "Cheat: exited with 0",
+    "module: reading the clock",
+    "Clock: exited with 0",
+    "writing to 0x00000000, through a null pointer",
+    "reading from 0xc0200000, where the kernel is",
+    "Shellcode: killed: permission fault",
+    "turns ended by the timer",
+];
+
+/// Builds and boots it in every format asked for, its output live.
+///
+/// # Errors
+/// It does not build, or is red.
+pub fn run(options: &BootOptions) -> Outcome<()> {
+    let mut problems = Vec::new();
+    for &format in &options.formats {
+        let elf = Binary::HobbyKernel.build(format)?;
+        println!("== {format}: {}", qemu::command_line(&options.guest, &elf));
+        if options.guest.debugger {
+            println!("   attach with: {}", qemu::debugger_command(&elf));
+        }
+        let (said, ending) = qemu::run(&options.guest, &elf, true)?;
+        problems.extend(judge(format, &said, ending).err());
+    }
+    match problems.is_empty() {
+        true => Ok(()),
+        false => Err(problems.join("\n")),
+    }
+}
+
+/// Builds and boots it on one machine; what it said is shown only if it is red.
+///
+/// # Errors
+/// It does not build, or is red.
+pub fn pass(format: Format, guest: &Guest) -> Outcome<Counts> {
+    let elf = Binary::HobbyKernel.build(format)?;
+    let (said, ending) = qemu::run(guest, &elf, false)?;
+    judge(format, &said, ending).inspect_err(|_| {
+        println!("{}\n{}", image::shown(&elf), said.trim_end());
+    })
+}
+
+/// Judges a run by all that it said and how it ended; counts its programs.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn judge(format: Format, said: &str, ending: Ending) -> Outcome<Counts> {
+    let red = |what: String| Err(format!("hobby-kernel, {format}: {what}"));
+    if let Some(line) = said.lines().find(|line| line.starts_with("panic: ")) {
+        return red(line.into());
+    }
+    match ending {
+        Ending::Exited(_) => {}
+        Ending::TimedOut(limit) => return red(format!("no end within {} s", limit.as_secs())),
+        Ending::Flooded => return red("it would not stop talking".into()),
+    }
+    let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default().trim_end();
+    let prefix = format!("hobby-kernel {format}: ");
+    let Some(verdict) = last.strip_prefix(&prefix) else {
+        return red(format!("no verdict; its last line was \"{last}\""));
+    };
+    let (right, rest) = verdict.split_once(" programs ended as they should, ").unwrap_or_default();
+    let passed = right.parse().unwrap_or(0);
+    if rest != "0 did not; memory balanced; preemption seen" || passed == 0 {
+        return red(verdict.into());
+    }
+    let used = |when: &str| said.lines().find_map(|line| line.strip_prefix(when)).map(str::trim);
+    let (before, after) = (used("in use before:"), used("in use after:"));
+    if before.is_none() || before != after {
+        return red(format!("memory in use: {before:?} before, {after:?} after"));
+    }
+    if let Some(missing) = SAID.iter().find(|line| !said.contains(**line)) {
+        return red(format!("it never said \"{missing}\""));
+    }
+    match ending {
+        Ending::Exited(Some(0)) => Ok(Counts { passed, failed: 0 }),
+        Ending::Exited(Some(status)) => {
+            red(format!("all went well, but it ended with exit status {status}"))
+        }
+        _ => red("all went well, but a signal ended it".into()),
+    }
+}
