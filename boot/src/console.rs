@@ -5,7 +5,7 @@ use core::fmt::{self, Write};
 use semihosting::io::{self, Write as _};
 use spin::Mutex;
 
-use crate::harness;
+use crate::{harness, percpu};
 
 /// Bytes kept back until a line is whole.
 const LINE: usize = 512;
@@ -93,7 +93,14 @@ fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
     harness::break_line();
     match info.location() {
         Some(at) => {
-            println!("panic: {}, {}:{}{}", info.message(), at.file(), at.line(), harness::During)
+            println!(
+                "panic: {}, {}:{}{}{}",
+                info.message(),
+                at.file(),
+                at.line(),
+                percpu::OnOther,
+                harness::During
+            )
         }
         None => println!("panic: {}{}", info.message(), harness::During),
     }

@@ -3,19 +3,17 @@
 
 use core::arch::global_asm;
 use core::fmt;
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use armv7a_mm::addr::VirtAddr;
 use armv7a_mm::armv7::cp15::{DFAR, DFSR, IFAR, IFSR};
 use armv7a_mm::format::{Active, Fault, FaultKind, Format};
-use spin::Mutex;
 
-use crate::{console, harness, kernel, println};
+use crate::{console, harness, kernel, percpu, println};
 
 global_asm!(
     include_str!("vectors.S"),
     EXCEPTION = sym exception,
-    KERNEL_SP = sym KERNEL_SP,
 );
 
 /// Which vector was taken.
@@ -116,28 +114,25 @@ const SVC: u32 = 0x1D3;
 /// The T bit of a PSR.
 const THUMB: u32 = 1 << 5;
 
-/// Where an expected exception resumes: [`NOWHERE`], [`SKIP`], or an address.
-static RESUME: AtomicU32 = AtomicU32::new(NOWHERE);
-const NOWHERE: u32 = 0;
+/// No exception is expected. Else it resumes at an address, or by [`SKIP`].
+pub const NOWHERE: u32 = 0;
 /// Behind the instruction in question.
 pub const SKIP: u32 = 1;
 
-static RECORD: Mutex<Option<FaultRecord>> = Mutex::new(None);
 static REPORTING: AtomicBool = AtomicBool::new(false);
 
-/// The stack that `resume` returns to; vectors.S keeps it.
-static KERNEL_SP: AtomicU32 = AtomicU32::new(0);
-
-/// Expects one exception, which resumes at `resume` or skips its instruction ([`SKIP`]).
+/// Expects one exception on this CPU, which resumes at `resume` or skips its instruction ([`SKIP`]).
 pub fn expect(resume: u32) {
-    *RECORD.lock() = None;
-    RESUME.store(resume, Relaxed);
+    let cpu = percpu::this();
+    *cpu.record.lock() = None;
+    cpu.resume.store(resume, Relaxed);
 }
 
 /// Expects no exception any more; the one that was taken since [`expect`].
 pub fn taken() -> Option<FaultRecord> {
-    RESUME.store(NOWHERE, Relaxed);
-    RECORD.lock().take()
+    let cpu = percpu::this();
+    cpu.resume.store(NOWHERE, Relaxed);
+    cpu.record.lock().take()
 }
 
 extern "C" fn exception(frame: &mut Frame, vector: u32) {
@@ -160,12 +155,13 @@ extern "C" fn exception(frame: &mut Frame, vector: u32) {
     if record.fault().is_some_and(|fault| kernel::handle(&fault, VirtAddr(far), user_mode)) {
         return;
     }
-    let resume = RESUME.swap(NOWHERE, Relaxed);
+    let cpu = percpu::this();
+    let resume = cpu.resume.swap(NOWHERE, Relaxed);
     if resume == NOWHERE {
         report(&record);
     }
     // Free: only the code that expects locks it, and not while it expects.
-    *RECORD.lock() = Some(record);
+    *cpu.record.lock() = Some(record);
     match (user_mode, resume) {
         (false, SKIP) => frame.pc += if frame.psr & THUMB == 0 { 4 } else { 2 },
         (_, at) => {
@@ -179,7 +175,7 @@ extern "C" fn exception(frame: &mut Frame, vector: u32) {
 fn report(record: &FaultRecord) -> ! {
     if !REPORTING.swap(true, Relaxed) {
         harness::break_line();
-        println!("fault: {record}{}", harness::During);
+        println!("fault: {record}{}{}", percpu::OnOther, harness::During);
     }
     console::exit(1)
 }

@@ -37,9 +37,16 @@
     .endif
 .endm
 
+// The CPU's number among those that may start at once, 0 to 63, by its affinity. Changes r0.
+.macro cpu_number reg
+        mrc     p15, 0, r0, c0, c0, 5   // MPIDR
+        and     \reg, r0, #0xF
+        ubfx    r0, r0, #8, #2
+        orr     \reg, \reg, r0, lsl #4
+.endm
+
         .section .head.text, "ax", %progbits
         .arm
-        .arch_extension virt
         .global _start
 _start:
         cpsid   aif
@@ -47,46 +54,13 @@ _start:
         adr     r11, _start
         mov     r8, r2
         mrs     r10, cpsr
-        and     r0, r10, #0x1F
-        cmp     r0, #{HYP}
-        beq     from_hyp
-        msr     cpsr_c, #0xD3           // SVC, interrupts masked
-        b       in_svc
-
-// What the hypervisor's registers hold at reset is unknown but for some bits of HDCR and HCPTR
-// (DDI 0406C B1.9.1): nothing is to trap, and the guest sees the CPU as it is.
-from_hyp:
-        mov     r0, #0
-        mcr     p15, 4, r0, c1, c1, 0   // HCR
-        mcr     p15, 4, r0, c1, c1, 3   // HSTR
-        mcrr    p15, 4, r0, r0, c14     // CNTVOFF
-        mov32   r0, 0x33FF
-        mcr     p15, 4, r0, c1, c1, 2   // HCPTR: its bits that are one
-        mrc     p15, 4, r0, c1, c1, 1   // HDCR: HPMN stays
-        and     r0, r0, #0x1F
-        mcr     p15, 4, r0, c1, c1, 1
-        mrc     p15, 0, r0, c0, c0, 0   // VPIDR = MIDR
-        mcr     p15, 4, r0, c0, c0, 0
-        mrc     p15, 0, r0, c0, c0, 5   // VMPIDR = MPIDR
-        mcr     p15, 4, r0, c0, c0, 5
-        mrc     p15, 4, r0, c14, c1, 0  // CNTHCTL: counter and timer are the guest's
-        orr     r0, r0, #3
-        mcr     p15, 4, r0, c14, c1, 0
-        mov32   r0, 0x1D3               // SVC, interrupts and asynchronous aborts masked
-        msr     spsr_cxsf, r0           // not SPSR_hyp, which Hyp mode itself cannot name (B9.3.10)
-        adr     lr, in_svc
-        msr     elr_hyp, lr
-        eret
+        bl      {TO_SVC}
 
 // One CPU goes on, the others sleep where they are, whenever they arrive: this page stays as it is, also where the
 // image moves away from it. Exclusives need not work with the caches off, so the CPUs vote: who sees no
 // vote cast casts one, and when nobody is voting any more the last vote counts. No step needs more than
 // single-copy atomic loads and stores, and no CPU needs to be number 0.
-in_svc:
-        mrc     p15, 0, r0, c0, c0, 5   // MPIDR
-        and     r1, r0, #0xF
-        ubfx    r0, r0, #8, #2
-        orr     r1, r1, r0, lsl #4      // 0 to 63
+        cpu_number r1
         adr     r2, ballot
         mov     r3, #1
         strb    r3, [r2, r1]
@@ -95,7 +69,7 @@ in_svc:
         ldr     r0, [r2, #64]
         cmp     r0, #0
         strbne  r3, [r2, r1]
-        bne     park
+        bne     __park
         add     r4, r1, #1
         str     r4, [r2, #64]
         dmb
@@ -112,15 +86,34 @@ in_svc:
         ldr     r0, [r2, #64]
         cmp     r0, r4
         beq     elected
-park:
-        wfi
-        b       park
+// Until the CPU's word in the area that the elected one tells of holds a record, whose first word says where to go: a CPU
+// that sleeps says so again and again in the second half of the area. All of this is read and written past the caches.
+        .global __park
+__park:
+        cpu_number r1
+        adr     r2, ballot
+1:      ldr     r3, [r2, #68]
+        cmp     r3, #0
+        wfeeq
+        beq     1b
+        add     r3, r3, r1, lsl #2
+        mov     r1, #1
+2:      str     r1, [r3, #{SLEEPING}]
+        dsb
+        ldr     r0, [r3]
+        cmp     r0, #0
+        wfeeq
+        beq     2b
+        mov     r1, #0
+        str     r1, [r3, #{SLEEPING}]
+        dsb
+        ldr     r1, [r0]
+        bx      r1
 
         .balign 4
 ballot: .zero   64                      // who is voting
         .word   0                       // the last vote: a CPU's number + 1
-        .global __parking_end
-__parking_end:
+        .word   0                       // the area in which CPUs that sleep are told to wake up, physical
 
     .if {LPAE}
 // Says so where semihosting is, and ends.
@@ -131,7 +124,7 @@ no_lpae:
         mov     r0, #0x20               // SYS_EXIT_EXTENDED
         adr     r1, no_lpae_exit
         svc     #0x123456
-        b       park
+        b       hang
         .balign 4
 no_lpae_exit:
         .word   0x20026, 1              // ADP_Stopped_ApplicationExit, status 1
@@ -181,59 +174,13 @@ elected:
         bx      r0
 placed:
 
-// Caches. The level 1 data cache is this CPU's own and may hold anything after reset: invalidate it by set and
-// way (B2.2.6), or clean it too should the loader have left it on. Outer levels are the loader's to clean.
-        mrc     p15, 0, r7, c1, c0, 0   // SCTLR
-        bic     r0, r7, #{SCTLR_M_C}
-        mcr     p15, 0, r0, c1, c0, 0
-        isb
-        mov     r0, #0
-        mcr     p15, 2, r0, c0, c0, 0   // CSSELR: level 1, data
-        isb
-        mrc     p15, 1, r0, c0, c0, 0   // CCSIDR
-        and     r1, r0, #7
-        add     r1, r1, #4              // log2 of the line's bytes
-        ubfx    r2, r0, #3, #10         // ways - 1
-        ubfx    r3, r0, #13, #15        // sets - 1
-        clz     r4, r2                  // the way's bits are the top ones
-1:      mov     r5, r2
-2:      lsl     r6, r5, r4
-        orr     r6, r6, r3, lsl r1
-        tst     r7, #{SCTLR_C}
-        mcreq   p15, 0, r6, c7, c6, 2   // DCISW
-        mcrne   p15, 0, r6, c7, c14, 2  // DCCISW
-        subs    r5, r5, #1
-        bpl     2b
-        subs    r3, r3, #1
-        bpl     1b
-        dsb
+        bl      {CACHES_OFF}
+        bl      {JOIN_COHERENCY}
 
-// Arm's Cortex-A5, A7, A9, A12, A15 and A17 take part in coherency, and cache inner shareable memory, once
-// ACTLR.SMP is set; the A5 and the A9 tell others to, and hear them, once ACTLR.FW is. Where only the secure world
-// may, it has done so, or the write is ignored. Others, the A8 among them, have no such bits there.
-        mrc     p15, 0, r0, c0, c0, 0   // MIDR
-        lsr     r1, r0, #24
-        cmp     r1, #0x41               // Arm
-        ubfxeq  r1, r0, #8, #8
-        cmpeq   r1, #0xC0               // Cortex-A
-        bne     3f
-        ubfx    r1, r0, #4, #4
-        cmp     r1, #8
-        beq     3f
-        cmp     r1, #5
-        cmpne   r1, #9
-        mov     r2, #1 << 6             // SMP
-        orreq   r2, r2, #1 << 0         // FW
-        mrc     p15, 0, r0, c1, c0, 1   // ACTLR
-        bics    r2, r2, r0              // what is missing
-        orrne   r0, r0, r2
-        mcrne   p15, 0, r0, c1, c0, 1
-        isb
-3:
-
-// Early tables: lines that someone left over them would hide from the walker what is written past the caches.
+// Early tables, and what CPUs that sleep look at: lines that someone left over them would hide what is written past the
+// caches.
         physical r4, __early_start
-        physical r2, __early_end
+        physical r2, __sleepers_end
         mrc     p15, 0, r0, c0, c0, 1   // CTR
         ubfx    r0, r0, #16, #4
         mov     r1, #4
@@ -249,6 +196,13 @@ placed:
 2:      str     r3, [r0], #4
         cmp     r0, r2
         blo     2b
+        physical r0, __sleepers
+        add     r1, r11, #ballot - _start
+        str     r0, [r1, #68]           // where they sleep now
+        adr     r1, ballot
+        str     r0, [r1, #68]           // and where they will, once they were needed
+        dsb
+        sev
 
 // Under LPAE four pmds in a row, all linked: as flat as the classic table is by itself.
     .if {LPAE}
@@ -369,4 +323,6 @@ high:
         mov     r3, r11
         mov     r11, #0                 // no caller: backtraces end here
         bl      {MAIN}
-        b       park
+hang:
+        wfi
+        b       hang

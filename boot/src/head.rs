@@ -2,6 +2,8 @@
 
 use core::arch::global_asm;
 
+use armv7a_mm::addr::VirtAddr;
+use armv7a_mm::armv7::start;
 use armv7a_mm::attr::{MemoryType, Shareability};
 use armv7a_mm::format::control::{Registers, sctlr};
 use armv7a_mm::format::{Active, Format};
@@ -14,6 +16,12 @@ pub const WINDOW: u32 = 0xFF80_0000;
 
 /// Bytes from where the loader put the image that stay as they are: other CPUs sleep there.
 pub const PARKING: u32 = 4096;
+
+/// CPUs that may start at once, told apart by their affinity.
+pub const SLEEPERS: usize = 64;
+
+/// Where, in the area `__sleepers`, CPUs that sleep say so: behind a word for each that wakes it.
+pub const SLEEPING: usize = SLEEPERS * size_of::<u32>();
 
 /// The level whose leaves make the early map: sections, 2 MiB blocks.
 const EARLY: usize = Active::LEVELS.len() - 2;
@@ -37,13 +45,24 @@ const LEAF: u32 = {
 /// Execute-never, of an early leaf: bit 4 of a section, bit 54 of a block.
 const XN: u64 = if Active::LPAE { 1 << 54 } else { 1 << 4 };
 
+unsafe extern "C" {
+    /// head.S
+    fn __park();
+}
+
+/// Where a CPU sleeps until it is woken: entered at its physical address, MMU and data cache off, in SVC mode.
+pub fn park() -> VirtAddr {
+    VirtAddr(__park as *const () as u32)
+}
+
 global_asm!(
     include_str!("head.S"),
     LPAE = const Active::LPAE as u32,
-    HYP = const 0x1A,
+    TO_SVC = sym start::armv7a_mm_to_svc,
+    CACHES_OFF = sym start::armv7a_mm_caches_off,
+    JOIN_COHERENCY = sym start::armv7a_mm_join_coherency,
+    SLEEPING = const SLEEPING,
     PARKING = const PARKING,
-    SCTLR_M_C = const sctlr::M | sctlr::C,
-    SCTLR_C = const sctlr::C,
     SCTLR_CLEAR = const sctlr::CLEAR,
     SCTLR_ON = const sctlr::ON,
     TTBCR = const Active::TTBCR,

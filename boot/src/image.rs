@@ -2,7 +2,9 @@
 
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use armv7a_mm::addr::{PhysAddr, VirtAddr, VirtRange};
+use armv7a_mm::addr::{PAGE_SIZE, PhysAddr, VirtAddr, VirtRange};
+
+use crate::cpus;
 
 macro_rules! symbols {
     ($($name:ident)*) => {
@@ -15,10 +17,11 @@ macro_rules! symbols {
 symbols! {
     __image_start __image_end
     __text_start __text_end __rodata_start __rodata_end __data_start __data_end
-    __vectors_start __idmap_start __idmap_end
+    __vectors_start
     __stack_svc_bottom __stack_svc __stack_abt_bottom __stack_abt __stack_und_bottom __stack_und
     __stack_irq_bottom __stack_irq __stack_fiq_bottom __stack_fiq __stack_sys_bottom __stack_sys
-    __early_start __early_end __heap_start __heap_end
+    __stacks_others
+    __early_start __early_end __sleepers __sleepers_end __heap_start __heap_end
 }
 
 macro_rules! range {
@@ -53,8 +56,8 @@ pub fn data() -> VirtRange {
     range!(__data_start..__data_end)
 }
 
-/// A stack for each mode, with its mode's name; the page below each is a guard, and stays unmapped.
-pub fn stacks() -> [(&'static str, VirtRange); 6] {
+/// The first CPU's stacks, one for each mode, with its mode's name; the page below each is a guard, and stays unmapped.
+fn first_stacks() -> [(&'static str, VirtRange); 6] {
     [
         ("SVC", range!(__stack_svc_bottom..__stack_svc)),
         ("abort", range!(__stack_abt_bottom..__stack_abt)),
@@ -65,14 +68,42 @@ pub fn stacks() -> [(&'static str, VirtRange); 6] {
     ]
 }
 
+/// The stacks of another CPU, as linker.ld has room for: mode, and pages, above a guard page.
+const OTHER_STACKS: [(&str, u32); 5] =
+    [("SVC", 4), ("abort", 2), ("undefined", 2), ("IRQ", 1), ("FIQ", 1)];
+/// Pages of all of them, with their guards.
+const OTHER_PAGES: u32 = 15;
+
+/// The stacks of CPU `cpu`, in order.
+pub fn stacks_of(cpu: usize) -> impl Iterator<Item = (&'static str, VirtRange)> {
+    let others = &raw const __stacks_others as u32;
+    let mut next = others + (cpu.saturating_sub(1) as u32) * OTHER_PAGES * PAGE_SIZE;
+    let other = OTHER_STACKS.into_iter().filter(move |_| cpu > 0).map(move |(mode, pages)| {
+        let bottom = next + PAGE_SIZE;
+        next = bottom + pages * PAGE_SIZE;
+        (mode, VirtRange::inclusive(VirtAddr(bottom), VirtAddr(next - 1)).expect("it has pages"))
+    });
+    first_stacks().into_iter().filter(move |_| cpu == 0).chain(other)
+}
+
+/// The stacks of all CPUs that there may be, in order.
+pub fn stacks() -> impl Iterator<Item = (&'static str, VirtRange)> {
+    (0..cpus::most()).flat_map(stacks_of)
+}
+
 /// The page of exception vectors, which runs at any address.
 pub fn vectors() -> VirtRange {
     VirtRange::page(VirtAddr(&raw const __vectors_start as u32))
 }
 
-/// Code that is meant for an identity mapping: part of [`text`].
+/// The page of code that is meant for an identity mapping: the first of [`text`].
 pub fn idmap() -> VirtRange {
-    range!(__idmap_start..__idmap_end)
+    VirtRange::page(whole().start())
+}
+
+/// What CPUs that sleep look at: a page.
+pub fn sleepers() -> VirtRange {
+    range!(__sleepers..__sleepers_end)
 }
 
 /// The early tables, free once the kernel has its own.

@@ -157,9 +157,9 @@ pub fn reach() -> u64 {
 fn parts(ram_end: VirtAddr) -> impl Iterator<Item = (VirtRange, Access)> {
     let range = |start: u32, end: u32| VirtRange::new(VirtAddr(start), u64::from(end - start)).ok();
     let behind = |range: VirtRange| range.last().0 + 1;
-    let stacks = image::stacks();
+    let last = image::stacks().last().map_or(image::data(), |(_, stack)| stack);
     let below = range(head::PAGE_OFFSET, image::text().start().0);
-    let between = range(behind(stacks[stacks.len() - 1].1) + PAGE_SIZE, behind(image::whole()));
+    let between = range(behind(last) + PAGE_SIZE, behind(image::whole()));
     let above = VirtRange::inclusive(VirtAddr(behind(image::whole())), ram_end).ok();
     [
         (below, Access::ReadWrite),
@@ -168,7 +168,7 @@ fn parts(ram_end: VirtAddr) -> impl Iterator<Item = (VirtRange, Access)> {
         (Some(image::data()), Access::ReadWrite),
     ]
     .into_iter()
-    .chain(stacks.map(|(_, stack)| (Some(stack), Access::ReadWrite)))
+    .chain(image::stacks().map(|(_, stack)| (Some(stack), Access::ReadWrite)))
     .chain([(between, Access::ReadWrite), (above, Access::ReadWrite)])
     .filter_map(|(range, access)| Some((range?, access)))
 }

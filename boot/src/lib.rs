@@ -15,8 +15,10 @@ use armv7a_mm::format::{Active, Format};
 pub use devicetree;
 
 pub mod board;
+pub mod clock;
 pub mod console;
 pub mod cpu;
+pub mod cpus;
 pub mod faults;
 pub mod harness;
 pub mod head;
@@ -25,8 +27,11 @@ pub mod kernel;
 pub mod live;
 pub mod map;
 pub mod memory;
+pub mod percpu;
 pub mod probe;
+pub mod psci;
 pub mod ram;
+pub mod team;
 
 /// Names the image's own function, `fn(&'static Kernel) -> !`: what runs once the kernel's tables are live.
 #[macro_export]
@@ -50,6 +55,7 @@ unsafe extern "Rust" {
 /// physical minus link address, `r2` what the loader left there, `psr` the CPSR that it started us with, `entry`
 /// where it did.
 extern "C" fn main(delta: u32, r2: u32, psr: u32, entry: u32) -> ! {
+    percpu::set_number(0);
     image::Placement::note(delta);
     let placement = image::placement();
     println!("armv7a-mm {} on {}", Active::NAME, cpu::Cpu);
@@ -65,5 +71,6 @@ extern "C" fn main(delta: u32, r2: u32, psr: u32, entry: u32) -> ! {
         println!("    {:#011x} to {:#011x}", range.base, range.end());
     }
     let devices = board::devices(&ram);
+    cpus::find(&ram);
     boot_payload(kernel::start(&ram, devices))
 }

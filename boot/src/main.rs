@@ -39,6 +39,7 @@ fn run(kernel: &'static Kernel) -> ! {
         tests::SEALED,
         tests::HIGH_MEMORY,
         tests::MEMORY_MAP,
+        tests::SMP_ARRIVAL,
         // What all of them leave behind: it stays last.
         tests::LAST,
     ])

@@ -120,7 +120,7 @@ fn label(range: VirtRange) -> &'static str {
         "rodata"
     } else if image::data().encloses(range) {
         "data"
-    } else if image::stacks().into_iter().any(stack) {
+    } else if image::stacks().any(stack) {
         "stack"
     } else if image::heap().encloses(range) {
         "table heap"

@@ -49,8 +49,7 @@ entry_\name:
         entry   fiq,        7, 0x11, 4
 
 .macro kernel_sp
-        movw    r1, #:lower16:{KERNEL_SP}
-        movt    r1, #:upper16:{KERNEL_SP}
+        mrc     p15, 0, r1, c13, c0, 4  // TPIDRPRW: percpu.rs has it first
 .endm
 
 // fn call(at: u32) -> u32: calls at; an expected exception returns from here as well, by way of resume.

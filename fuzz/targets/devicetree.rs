@@ -1,11 +1,15 @@
 //! Any bytes as a device tree: reading ends, and what it finds is in order.
 #![no_main]
 
-use devicetree::{Range, device, memory};
+use devicetree::{MAX_CPUS, Range, cpus, device, memory, psci};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = device(bytes, &["arm,pl011", "ns16550a", ""]);
+    let _ = psci(bytes);
+    if let Ok(cpus) = cpus(bytes) {
+        assert!(cpus.as_slice().len() <= MAX_CPUS);
+    }
     let Ok(found) = memory(bytes) else { return };
     let all = found.as_slice();
     assert!(!all.is_empty());

@@ -183,6 +183,8 @@ registers! {
     VBAR, 0, c12, c0, 0;
     /// Context: the ASID, where tables are classic.
     CONTEXTIDR, 0, c13, c0, 1;
+    /// A word of the kernel's own for this CPU, which PL0 cannot read.
+    TPIDRPRW, 0, c13, c0, 4;
 }
 
 wide_registers! {

@@ -16,6 +16,8 @@ pub mod cache;
 pub mod cp15;
 pub mod mmu;
 pub mod offline;
+pub mod secondary;
+pub mod start;
 pub mod tlb;
 pub mod vectors;
 

@@ -128,7 +128,7 @@ pub unsafe fn set_root(
 }
 
 /// `at` as an address with the MMU off.
-fn reachable(at: PhysAddr) -> Result<u32, OutOfReach> {
+pub(super) fn reachable(at: PhysAddr) -> Result<u32, OutOfReach> {
     u32::try_from(at.as_u64()).map_err(|_| OutOfReach(at))
 }
 

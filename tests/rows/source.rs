@@ -80,6 +80,7 @@ fn register(operands: &str) -> &'static str {
         "0 c1 c0 0" => "SCTLR",
         "0 c1 c0 1" => "ACTLR",
         "0 c2" | "0 c2 c0 0" => "TTBR0",
+        "1 c2" | "0 c2 c0 1" => "TTBR1",
         "0 c2 c0 2" => "TTBCR",
         "0 c3 c0 0" => "DACR",
         "0 c7 c5 0" => "ICIALLU",
@@ -120,53 +121,104 @@ fn writes(code: &str) -> Vec<&'static str> {
     instructions(code).filter_map(step).collect()
 }
 
+/// A routine of the library's in assembly: what stands between its label and the end of the last `end` behind it. Each
+/// line is a string there.
+fn routine(path: &str, label: &str, end: &str) -> String {
+    let code = code(path);
+    let lines = between(&code, &format!("\"{label}:\""), &format!("\"{end}\""));
+    lines
+        .lines()
+        .map(|line| line.replace(['"'], "").trim().trim_end_matches(',').to_owned() + "\n")
+        .collect()
+}
+
+const START: &str = "src/armv7/start.rs";
+const SECONDARY: &str = "src/armv7/secondary.rs";
+
 /// Nothing from before is believed, every register that decides how a walk goes is written, and only then the MMU
 /// goes on (B3.2.4). Under LPAE TTBCR.EAE comes first, for it decides what the next writes mean.
 #[test]
 fn b55_r14_r15_r25_the_mmu_goes_on_last() {
     let head = code("boot/src/head.S");
-    let wanted = [
-        "ICIALLU",
-        "BPIALL",
-        "TLBIALL",
-        "dsb",
-        "isb",
-        "CONTEXTIDR",
-        "TTBCR",
-        "isb",
-        // One for each format.
-        "TTBR0",
-        "TTBR0",
-        "DACR",
-        "PRRR",
-        "NMRR",
-        "isb",
-        "SCTLR",
-        "isb",
-    ];
-    assert_eq!(writes(between(&head, "turn_on:", "high:")), wanted);
+    let forgotten = ["ICIALLU", "BPIALL", "TLBIALL", "dsb", "isb", "CONTEXTIDR", "TTBCR", "isb"];
+    // One for each format.
+    let first = ["TTBR0", "TTBR0", "DACR", "PRRR", "NMRR", "isb", "SCTLR", "isb"];
+    assert_eq!(writes(between(&head, "turn_on:", "high:")), [forgotten, first].concat());
     let before = writes(between(&head, "placed:", "turn_on:"));
-    let sctlr = before.iter().filter(|step| **step == "SCTLR").count();
-    assert_eq!(sctlr, 1, "switched off once, and on nowhere else: {before:?}");
+    assert!(!before.contains(&"SCTLR"), "on nowhere else: {before:?}");
+
+    let other = routine(SECONDARY, "armv7a_mm_secondary", "bx r12");
+    let later = ["TTBR0", "TTBR1", "TTBR0", "TTBR1", "DACR", "PRRR", "NMRR", "isb", "SCTLR", "isb"];
+    assert_eq!(writes(&other), [&forgotten[..], &later].concat());
 }
 
 /// Caches are invalidated by set and way once, while they are off, and the CPU joins coherency before they go on.
 #[test]
 fn r25_r27_caches_are_clean_and_coherent_before_they_are_on() {
+    let off = routine(START, "armv7a_mm_caches_off", "bx lr");
+    assert_eq!(writes(&off), ["SCTLR", "isb", "CSSELR", "isb", "DCISW", "DCCISW", "dsb"]);
+    let join = routine(START, "armv7a_mm_join_coherency", "bx r3");
+    assert_eq!(writes(&join), ["ACTLR", "isb"]);
+
     let head = code("boot/src/head.S");
-    let before = writes(between(&head, "placed:", "turn_on:"));
-    let wanted = [
-        "SCTLR", "isb", "CSSELR", "isb", "DCISW", "DCCISW", "dsb", "ACTLR", "isb", "DCIMVAC",
-        "dsb", "dsb",
-    ];
-    assert_eq!(before, wanted);
+    let before = between(&head, "placed:", "turn_on:");
+    let calls = ["{CACHES_OFF}", "{JOIN_COHERENCY}"];
+    assert_eq!(order(before, &calls), calls);
+    assert_eq!(writes(before), ["DCIMVAC", "dsb", "dsb", "dsb"]);
+    let other = routine(SECONDARY, "armv7a_mm_secondary", "bx r12");
+    let calls =
+        ["bl armv7a_mm_to_svc", "bl armv7a_mm_caches_off", "bl armv7a_mm_join_coherency", "mcr"];
+    assert_eq!(order(&other, &calls)[..4], calls);
+}
+
+/// A CPU that leaves has its cache clean before it stops to take part in coherency, and goes nowhere before.
+#[test]
+fn r27_a_cpu_leaves_clean() {
+    let leave = routine(SECONDARY, "armv7a_mm_leave", "bx r8");
+    let calls = ["bl armv7a_mm_caches_off", "bl armv7a_mm_coherency_bits"];
+    assert_eq!(order(&leave, &calls), calls);
+    let wanted = ["SCTLR", "isb", "ACTLR", "isb", "TLBIALL", "BPIALL", "dsb", "isb"];
+    assert_eq!(writes(&leave), wanted);
+}
+
+/// A CPU that starts writes no memory, so it cannot build tables again that others use, nor use any that are
+/// half built: it has no store before its entry, and ends up in the tables that it was told of.
+#[test]
+fn b59_a_cpu_that_starts_stores_nothing() {
+    for (path, least) in [(START, 50), (SECONDARY, 50)] {
+        let code = code(path);
+        let all = between(&code, "global_asm!(", "\n);").replace('"', "");
+        assert!(instructions(&all).filter(|(mnemonic, _)| !mnemonic.is_empty()).count() > least);
+        let stores = instructions(&all).filter(|(mnemonic, _)| {
+            ["str", "stm", "push", "vst"].iter().any(|store| mnemonic.starts_with(store))
+        });
+        assert_eq!(stores.count(), 0, "{path}");
+    }
+    let high = routine(SECONDARY, ".Larmv7a_mm_high", "bx r9");
+    assert_eq!(writes(&high), ["TTBR0", "TTBR0", "isb", "TLBIALL", "BPIALL", "dsb", "isb"]);
+}
+
+/// What a CPU reads before it is coherent is in memory when it starts, and maintenance reaches it from then on.
+#[test]
+fn b61_tables_are_clean_before_a_cpu_starts() {
+    let publish = code(SECONDARY);
+    let body = between(&publish, "pub fn publish", "\n    }\n}");
+    let words = ["flush_to_coherency(", "walk::trace(", "dsb(SY)"];
+    let wanted = ["flush_to_coherency(", "walk::trace(", "flush_to_coherency(", "dsb(SY)"];
+    assert_eq!(order(body, &words), wanted);
+    let team = code("boot/src/team.rs");
+    let gather = between(&team, "pub fn gather", "\n    }\n");
+    let steps = ["identity_mapping_add(", "set_smp(true)", "team.start("];
+    assert_eq!(order(gather, &steps), steps);
+    let start = between(&team, "fn start(", "\n    }\n");
+    let steps = [".publish(", "cpus::start("];
+    assert_eq!(order(start, &steps), steps);
 }
 
 /// Hyp mode cannot name its own SPSR so (B9.3.10).
 #[test]
 fn b54_hyp_mode_names_its_spsr_as_spsr() {
-    let head = code("boot/src/head.S");
-    let from_hyp = between(&head, "from_hyp:", "eret");
+    let from_hyp = routine(START, ".Larmv7a_mm_from_hyp", "eret");
     assert!(from_hyp.contains("spsr_cxsf") && !from_hyp.contains("spsr_hyp"));
 }
 

@@ -4,10 +4,10 @@ use dtoolkit::Node;
 use dtoolkit::fdt::FdtNode;
 use dtoolkit::standard::{NodeStandard, Status};
 
+use crate::MAX_CELLS;
+
 /// Buses within buses are followed this far: a bound for the stack. Arm's boards need five.
 const MAX_DEPTH: usize = 8;
-/// Cells of an address or a size: PCI's addresses have three, and no bus more. `dtoolkit` adds them up in 32 bits.
-const MAX_CELLS: u32 = 3;
 
 /// The buses between a device and the CPU, the outermost first.
 #[derive(Clone, Copy)]

@@ -1,9 +1,10 @@
-//! What a boot stub asks of a device tree: which memory there is, and where a device. Pure functions over bytes, which
-//! may hold anything.
+//! What a boot stub asks of a device tree: which memory and which CPUs there are, and where a device is. Pure functions
+//! over bytes, which may hold anything.
 //!
 //! ```text
 //!   lib      checks the tree's bounds and reads its memory nodes
 //!   device   follows buses to a device
+//!   cpus     lists CPUs, and how they are started
 //!   ranges   memory in order, told apart
 //!   error    why bytes describe no memory
 //! ```
@@ -15,10 +16,12 @@ use dtoolkit::Node;
 use dtoolkit::fdt::Fdt;
 use dtoolkit::standard::NodeStandard;
 
+mod cpus;
 mod device;
 mod error;
 mod ranges;
 
+pub use cpus::{Conduit, Cpus, MAX_CPUS, cpus, psci};
 pub use error::DtError;
 pub use ranges::{MAX_RANGES, Range, Ranges};
 
@@ -30,6 +33,8 @@ const MAGIC: usize = 0xD00D_FEED;
 pub const MAX_BYTES: usize = 2 << 20;
 /// Memory begins and ends on pages.
 const PAGE: u64 = 4096;
+/// Cells of an address or a size: PCI's addresses have three, and no bus more. `dtoolkit` adds them up in 32 bits.
+const MAX_CELLS: u32 = 3;
 /// One past the highest physical address of ARMv7-A.
 const LIMIT: u64 = 1 << 40;
 
