@@ -6,6 +6,7 @@ mod support;
 use armv7a_mm::addr::RangeError;
 use armv7a_mm::format::EncodeError;
 use armv7a_mm::mm::Verdict;
+use armv7a_mm::table::context::Whose;
 use armv7a_mm::table::edit::{Editor, Policy, Ties};
 use armv7a_mm::table::mem::{Maintenance, TableMemory};
 use armv7a_mm::table::node::Node;
@@ -56,7 +57,7 @@ fn bare<F: Format>(host: &Host<F>) -> Editor<'static, '_, F, Host<F>> {
         Editor::new(
             host,
             root,
-            Policy { owner: Owner::User, pxn: false, asid: None, ties: &Anywhere },
+            Policy { owner: Owner::User, pxn: false, whose: Whose::Everyone, ties: &Anywhere },
         )
     }
 }

@@ -24,12 +24,13 @@ const CFG: [(&str, &str); 4] = [
 ];
 
 /// Files and folders that handle memory or the CPU themselves.
-const UNSAFE: [&str; 16] = [
+const UNSAFE: [&str; 18] = [
     "armv7/",
     "mm/fault.rs",
     "mm/idmap.rs",
     "mm/idmap/",
     "mm/birth.rs",
+    "mm/context.rs",
     "mm/pgd.rs",
     "mm/spare.rs",
     "mm/swapper.rs",
@@ -40,6 +41,7 @@ const UNSAFE: [&str; 16] = [
     "table/mem.rs",
     "table/node.rs",
     "table/reserve.rs",
+    "table/switch.rs",
     "table/walk.rs",
 ];
 

@@ -99,7 +99,7 @@ fn a_debt() {
         pgd.map(page, phys(0x8000_0000), attrs, LeafSizes::PAGES).unwrap();
         let flush = pgd.unmap(page).unwrap();
         let told = format!("{flush:?}");
-        for words in ["asid: None", "0x00100000", "executable: true"] {
+        for words in ["whose: Everyone", "0x00100000", "executable: true"] {
             assert!(told.contains(words), "`{words}` is not in: {told}");
         }
         flush.pay();

@@ -10,7 +10,8 @@ use armv7a_mm::armv7::{mmu, offline, vectors};
 use armv7a_mm::attr::{Access, Asid, Attrs};
 use armv7a_mm::format::{Active, Fault};
 use armv7a_mm::mm::{
-    self, Features, Layout, LayoutSpec, Swapper, SwapperView, Verdict, do_translation_fault,
+    self, Contexts, Features, Layout, LayoutSpec, Swapper, SwapperView, Verdict,
+    do_translation_fault,
 };
 use armv7a_mm::table::edit::LeafSizes;
 use armv7a_mm::table::error::EditError;
@@ -29,12 +30,17 @@ pub static LAYOUT: Layout = Layout::checked(LayoutSpec::linux(head::PAGE_OFFSET)
 /// An address space of this kernel's.
 pub type Pgd = mm::Pgd<'static, Active, Machine>;
 
+/// CPUs at most.
+pub const CPUS: usize = 8;
+
 /// The kernel's tables and what they map.
 pub struct Kernel {
     /// swapper_pg_dir, to edit.
     pub swapper: Mutex<Swapper<'static, Active, Machine>>,
     /// swapper_pg_dir, to read.
     pub view: SwapperView<'static, Active, Machine>,
+    /// Which CPU runs which address space.
+    pub contexts: Contexts<'static, Active, Machine, CPUS>,
     /// The RAM in the linear map.
     pub linear: Range,
     /// Of that, what lies behind the image: for tests to map, but for what is taken.
@@ -112,6 +118,7 @@ fn build(ram: &Ram, devices: Devices) -> Result<Kernel, EditError> {
     let (high, unreached) = beyond(ram, &[linear, taken[0], taken[1]]);
     Ok(Kernel {
         view: swapper.view(),
+        contexts: Contexts::new(&mut swapper)?,
         swapper: Mutex::new(swapper),
         linear,
         spare,

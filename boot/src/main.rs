@@ -34,6 +34,7 @@ fn run(kernel: &'static Kernel) -> ! {
         tests::OFFLINE,
         tests::THREAD,
         tests::SWITCHING,
+        tests::CONTEXTS,
         tests::IDMAP,
         tests::SYNC,
         tests::SEALED,

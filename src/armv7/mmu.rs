@@ -111,9 +111,19 @@ pub fn root() -> PhysAddr {
 ///   vectors above all, with the same memory types as the tables before.
 /// - Translations that the TLB holds under `asid` stay true, or are invalidated before they are used.
 pub unsafe fn set_root(root: PhysAddr, asid: Asid) {
-    let value = Active::ttbr0(root, asid);
     // What the new tables' owner wrote is complete before a walk may look.
     dsb(ISH);
+    // SAFETY: the caller's promise.
+    unsafe { set_ttbr0(Active::ttbr0(root, asid)) };
+    isb();
+}
+
+/// Writes TTBR0 as this build's format lays it out: one MCR or MCRR.
+///
+/// # Safety
+/// As for [`set_root`], once an ISB follows.
+#[inline(always)]
+pub(super) unsafe fn set_ttbr0(value: u64) {
     // SAFETY: the caller's promise.
     unsafe {
         if Active::LPAE {
@@ -122,7 +132,6 @@ pub unsafe fn set_root(root: PhysAddr, asid: Asid) {
             TTBR0::write(value as u32);
         }
     }
-    isb();
 }
 
 /// Whether privileged-execute-never exists (ID_MMFR0.VMSA, DDI 0406C B4.1).

@@ -9,6 +9,7 @@ use crate::attr::Asid;
 use crate::format::{Descriptor, Level};
 use crate::table;
 use crate::table::mem::{Maintenance, OutOfMemory, TableMemory};
+use crate::table::switch::Mmu;
 
 pub mod barrier;
 mod bulk;
@@ -252,5 +253,29 @@ impl<T: TableMemory> Maintenance for Armv7<T> {
     #[inline]
     fn bpiall(&self) {
         tlb::predictions(self.reach());
+    }
+}
+
+impl<T: TableMemory> Mmu for Armv7<T> {
+    #[inline(always)]
+    unsafe fn set_ttbr0(&self, value: u64) {
+        // SAFETY: the caller answers for it.
+        unsafe { mmu::set_ttbr0(value) }
+    }
+
+    #[inline(always)]
+    unsafe fn set_contextidr(&self, asid: Asid) {
+        // SAFETY: the caller answers for it.
+        unsafe { cp15::CONTEXTIDR::write(asid.0.into()) }
+    }
+
+    #[inline]
+    fn tlbiall_local(&self) {
+        tlb::all(Reach::Local);
+    }
+
+    #[inline]
+    fn bpiall_local(&self) {
+        tlb::predictions(Reach::Local);
     }
 }

@@ -12,6 +12,7 @@ use super::spare::Regions;
 use super::swapper::{Swapper, SwapperView};
 use crate::addr::VirtAddr;
 use crate::format::{Entry, Format, Walk};
+use crate::table::context::Whose;
 use crate::table::flush::publish;
 use crate::table::mem::{Machine, OutOfMemory};
 use crate::table::node::Node;
@@ -43,7 +44,7 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
             swapper: self.view(),
             root,
             features: self.features(),
-            asid: None,
+            whose: Whose::Everyone,
             birth: Birth { layout: self.layout(), format: PhantomData },
             touched: Regions::default(),
             hides_kernel: false,

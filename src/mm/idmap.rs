@@ -18,6 +18,7 @@ use super::pgd::Pgd;
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
 use crate::attr::{Access, Attrs};
 use crate::format::{Descriptor, EncodeError, Entry, Format, Leaf, Level, Owner, RUN, TableEntry};
+use crate::table::context::Whose;
 use crate::table::error::EditError;
 use crate::table::flush::{Flush, publish};
 use crate::table::mem::Machine;
@@ -88,7 +89,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
             return Err(EditError::Misaligned);
         }
         self.plan_removal(&self.root, range)?;
-        let mut flush = Flush::new(self.root.machine(), None);
+        let mut flush = Flush::new(self.root.machine(), Whose::Everyone);
         flush.add_everything();
         // SAFETY: planned; the caller vouches that nothing uses it.
         unsafe { self.remove_identity(&self.root, &self.model(), range, &mut flush) };

@@ -3,7 +3,9 @@
 //! [`Swapper`] is the kernel's own tree, `swapper_pg_dir`; a [`Pgd`] is one address space's. Both are
 //! [`Editor`](crate::table::edit::Editor)s with rules: who owns a table, what is sealed, what stays.
 
+pub mod asid;
 mod birth;
+pub mod context;
 pub mod fault;
 pub mod idmap;
 pub mod layout;
@@ -11,6 +13,7 @@ pub mod pgd;
 mod spare;
 pub mod swapper;
 
+pub use context::Contexts;
 pub use fault::{Verdict, do_translation_fault};
 pub use layout::{Layout, LayoutError, LayoutSpec, Pmds, Vectors, Window};
 pub use pgd::Pgd;

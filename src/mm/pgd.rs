@@ -15,6 +15,7 @@ use super::swapper::{Features, SwapperView};
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
 use crate::attr::{Access, Asid, Attrs};
 use crate::format::{Format, Owner};
+use crate::table::context::{Context, Whose};
 use crate::table::edit::{Editor, LeafSizes, Policy, Ties};
 use crate::table::error::EditError;
 use crate::table::flush::Flush;
@@ -30,7 +31,8 @@ pub struct Pgd<'m, F: Format, M: Machine> {
     pub(super) swapper: SwapperView<'m, F, M>,
     pub(super) root: Node<'m, F, M>,
     pub(super) features: Features,
-    pub(super) asid: Option<Asid>,
+    /// Whose its translations are.
+    pub(super) whose: Whose<'m>,
     pub(super) birth: Birth<'m, F>,
     /// Where something was ever mapped.
     pub(super) touched: Regions,
@@ -89,7 +91,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
 
     /// No debt yet, about what this address space translates.
     pub(super) fn flush(&self) -> Flush<'m, F, M> {
-        Flush::new(self.root.machine(), self.asid)
+        Flush::new(self.root.machine(), self.whose)
     }
 
     /// Where the root lies, for TTBR0.
@@ -107,17 +109,37 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         self.root
     }
 
-    /// The address space's identifier. Without one, edits flush all address spaces.
+    /// The ASID by which edits are flushed now, if they are not flushed in all address spaces.
     pub fn asid(&self) -> Option<Asid> {
-        self.asid
+        match self.whose {
+            Whose::Everyone => None,
+            Whose::Asid(asid) => Some(asid),
+            Whose::Context(context) => context.asid(),
+        }
     }
 
-    /// Says under which identifier the address space runs, or that it has none.
+    /// Says that the address space runs under an ASID that stays: a kernel's that deals them out itself. `None`
+    /// takes that back; then edits flush all address spaces.
     ///
     /// # Safety
     /// TLBs hold nothing of this address space under another identifier.
     pub unsafe fn set_asid(&mut self, asid: Option<Asid>) {
-        self.asid = asid;
+        self.whose = asid.map_or(Whose::Everyone, Whose::Asid);
+    }
+
+    /// Says that CPUs run the address space as `context` alone, by [`Contexts`](super::context::Contexts). Edits
+    /// are then flushed under the ASID that it has when they are.
+    ///
+    /// # Panics
+    /// If `context` is another root's.
+    ///
+    /// # Safety
+    /// - The context stays where it is until the pgd is freed, and every [`Flush`] of its paid.
+    /// - TLBs hold nothing of this address space under another identifier.
+    pub unsafe fn set_context(&mut self, context: &Context) {
+        assert_eq!(context.root(), self.root(), "the context of another pgd");
+        // SAFETY: the caller answers for it.
+        self.whose = Whose::Context(unsafe { &*core::ptr::from_ref(context) });
     }
 
     /// Maps part of the user half, see [`Editor::map`].
@@ -243,7 +265,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         let policy = Policy {
             owner: Owner::User,
             pxn: self.features.pxn,
-            asid: self.asid,
+            whose: self.whose,
             ties: &self.birth,
         };
         // SAFETY: the root is this tree's; every caller holds the pgd alone.

@@ -111,7 +111,7 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
             if pgd.is_as_new() && self.spares.takes(&pgd.root) {
                 // It may have run. Walk caches know the private tables by its identifier; the next owner has
                 // another one, and would not make them forget.
-                forget_space(self.machine(), pgd.asid());
+                forget_space(self.machine(), pgd.whose);
                 self.spares.put(&pgd.root);
             } else {
                 self.retire(pgd);

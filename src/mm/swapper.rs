@@ -16,6 +16,7 @@ use super::spare::Spares;
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
 use crate::attr::{Access, Attrs};
 use crate::format::{Format, Owner};
+use crate::table::context::Whose;
 use crate::table::edit::{Editor, LeafSizes, Policy, Ties};
 use crate::table::error::EditError;
 use crate::table::flush::{Flush, publish};
@@ -228,7 +229,12 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
     }
 
     fn editor(&mut self) -> Editor<'_, 'm, F, M> {
-        let policy = Policy { owner: Owner::Swapper, pxn: false, asid: None, ties: &self.sealing };
+        let policy = Policy {
+            owner: Owner::Swapper,
+            pxn: false,
+            whose: Whose::Everyone,
+            ties: &self.sealing,
+        };
         // SAFETY: the root is this tree's, and `&mut self` says that nobody else edits it.
         unsafe { Editor::new(self.machine, self.root, policy) }
     }

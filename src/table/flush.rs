@@ -11,11 +11,11 @@
 use core::fmt;
 use core::marker::PhantomData;
 
+use super::context::{Reach, Whose};
 use super::mem::Machine;
 use super::node::MAX_LEVELS;
 use super::reserve::Chain;
 use crate::addr::{PAGE_SIZE, PhysAddr, VirtAddr, VirtRange};
-use crate::attr::Asid;
 use crate::format::Format;
 
 /// From this many pages on, one operation that forgets everything is cheaper than one a page. More than
@@ -31,14 +31,14 @@ pub(crate) fn publish<M: Machine>(machine: &M) {
     machine.isb();
 }
 
-/// Makes every CPU forget an address space that mapped nothing: what walk caches know of its tables by `asid`, or by
-/// an identifier that nobody told.
+/// Makes every CPU forget an address space that mapped nothing: what walk caches know of its tables.
 #[inline]
-pub(crate) fn forget_space<M: Machine>(machine: &M, asid: Option<Asid>) {
+pub(crate) fn forget_space<M: Machine>(machine: &M, whose: Whose<'_>) {
     machine.dsb_ishst();
-    match asid {
-        Some(asid) => machine.tlbiasid(asid),
-        None => machine.tlbiall(),
+    match whose.reach() {
+        Reach::Everyone => machine.tlbiall(),
+        Reach::Asid(asid) => machine.tlbiasid(asid),
+        Reach::Nobody => return,
     }
     machine.dsb_ish();
     machine.isb();
@@ -57,7 +57,7 @@ pub(crate) fn forget_space<M: Machine>(machine: &M, asid: Option<Asid>) {
 #[must_use = "old translations stay in use until the flush is paid"]
 pub struct Flush<'m, F: Format, M: Machine> {
     machine: &'m M,
-    asid: Option<Asid>,
+    whose: Whose<'m>,
     range: Option<VirtRange>,
     everything: bool,
     /// TLBs may know the range under any of its addresses, or its tables in walk caches.
@@ -68,11 +68,11 @@ pub struct Flush<'m, F: Format, M: Machine> {
 }
 
 impl<'m, F: Format, M: Machine> Flush<'m, F, M> {
-    /// No debt yet. `asid` names the address space whose translations are meant; `None` means every one.
-    pub(crate) fn new(machine: &'m M, asid: Option<Asid>) -> Self {
+    /// No debt yet, about translations of `whose`.
+    pub(crate) fn new(machine: &'m M, whose: Whose<'m>) -> Self {
         Self {
             machine,
-            asid,
+            whose,
             range: None,
             everything: false,
             wide: false,
@@ -98,7 +98,7 @@ impl<'m, F: Format, M: Machine> Flush<'m, F, M> {
     pub(crate) fn add_everything(&mut self) {
         self.everything = true;
         self.executable = true;
-        self.asid = None;
+        self.whose = Whose::Everyone;
     }
 
     /// Takes over a table that no entry points to any more.
@@ -125,8 +125,8 @@ impl<'m, F: Format, M: Machine> Flush<'m, F, M> {
 
     /// Takes over the debt of `other`, so that both are paid with one set of barriers.
     pub fn merge(&mut self, mut other: Self) {
-        if self.asid != other.asid {
-            self.asid = None;
+        if !self.whose.is_same(other.whose) {
+            self.whose = Whose::Everyone;
         }
         if let Some(range) = other.range.take() {
             self.add(range, other.executable);
@@ -153,15 +153,17 @@ impl<'m, F: Format, M: Machine> Flush<'m, F, M> {
         let machine = self.machine;
         machine.dsb_ishst();
         let many = everything || wide || range.bytes() > MANY_PAGES * u64::from(PAGE_SIZE);
-        match self.asid {
-            Some(asid) if many => machine.tlbiasid(asid),
-            None if many => machine.tlbiall(),
-            asid => {
+        // Behind the DSB, and no sooner: another CPU may just have begun to run the space by a new ASID.
+        match self.whose.reach() {
+            Reach::Asid(asid) if many => machine.tlbiasid(asid),
+            Reach::Everyone if many => machine.tlbiall(),
+            Reach::Nobody => {}
+            reach => {
                 let mut va = range.start().align_down(12);
                 loop {
-                    match asid {
-                        Some(asid) => machine.tlbimva(va, asid),
-                        None => machine.tlbimvaa(va),
+                    match reach {
+                        Reach::Asid(asid) => machine.tlbimva(va, asid),
+                        _ => machine.tlbimvaa(va),
                     }
                     match va.0.checked_add(PAGE_SIZE) {
                         Some(next) if next <= range.last().0 => va = VirtAddr(next),
@@ -193,7 +195,7 @@ impl<F: Format, M: Machine> Drop for Flush<'_, F, M> {
 impl<F: Format, M: Machine> fmt::Debug for Flush<'_, F, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Flush")
-            .field("asid", &self.asid)
+            .field("whose", &self.whose)
             .field("range", &self.range())
             .field("executable", &self.executable)
             .finish_non_exhaustive()

@@ -5,6 +5,8 @@
 //!     │
 //!   flush    what an edit owes before its effects may be relied on         inspect  a foreign machine's tables,
 //!     │                                                                             by its registers alone
+//!   context  whose translations: an address space's identifier             switch   changing the space that a CPU runs
+//!     │
 //!   reserve  tables taken ahead, so that a commit cannot fail
 //!     │
 //!   node     one table, reached: the only loads and stores
@@ -13,6 +15,7 @@
 //! ```
 
 pub(crate) mod bulk;
+pub mod context;
 pub mod edit;
 pub mod error;
 pub mod flush;
@@ -22,4 +25,5 @@ pub mod mem;
 pub(crate) mod memo;
 pub mod node;
 pub(crate) mod reserve;
+pub mod switch;
 pub mod walk;

@@ -49,8 +49,9 @@ unsafe impl TableMemory for Sim {
                 it.allocated && (it.depth, it.words.len()) == kind
             });
             let Some(table) = found else { return state.report(Violation::BadFree { at }) };
+            let asid = state.asid_of(at);
             state.rule_free(table);
-            state.find_holders(at);
+            state.find_holders(at, asid);
             let words = state.tables.get(table).words.clone();
             state.memory.poison(words, garbage(state.setup.long, kind.0));
             state.tables.give(table);
@@ -131,12 +132,26 @@ unsafe impl TableMemory for Sim {
 
 impl Sim {
     fn tlbi(&self, what: Forget) {
+        let mask = self.state().reach();
+        self.tlbi_on(what, mask);
+    }
+
+    /// TLBI to the CPUs in `mask`.
+    pub fn tlbi_on(&self, what: Forget, mask: u32) {
         self.with(|state| {
             state.note(Event::Tlbi(what));
-            let mask = state.reach();
             state.rule_tlbi(what, mask);
             state.invalidate(what, mask);
             state.rest(what, mask);
+        });
+        self.tick();
+    }
+
+    /// BPIALL to the CPUs in `mask`.
+    pub fn bpi_on(&self, mask: u32) {
+        self.with(|state| {
+            state.note(Event::Bpiall);
+            state.rule_bpiall(mask);
         });
         self.tick();
     }
@@ -197,7 +212,9 @@ impl Maintenance for Sim {
         self.with(|state| {
             state.note(Event::Isb);
             let cpu = state.cpu;
-            state.cpus[cpu].before = None;
+            if state.cpus[cpu].before.take().is_some() {
+                state.check_remembered(cpu);
+            }
             state.rule_isb();
         });
         self.tick();
@@ -220,25 +237,37 @@ impl Maintenance for Sim {
     }
 
     fn bpiall(&self) {
-        self.with(|state| {
-            state.note(Event::Bpiall);
-            let mask = state.reach();
-            state.rule_bpiall(mask);
-        });
-        self.tick();
+        let mask = self.state().reach();
+        self.bpi_on(mask);
     }
 }
 
 impl State {
-    /// Looks for whoever still knows the table at `table`, which is being freed.
-    fn find_holders(&mut self, table: u64) {
+    /// The identifier of the tree that the table at `table`, which is being freed, was cut off from: if it has one, and
+    /// the table was ever walked.
+    fn asid_of(&self, table: u64) -> Option<u8> {
+        let debt = self.rules.debts.iter().find(|debt| debt.table == Some(table));
+        let tree = debt.map(|debt| debt.tree).or_else(|| self.tables.tree(table));
+        self.tables.trees[tree?].asid
+    }
+
+    /// Looks for whoever still knows the table at `table`, which is being freed. If its tree runs as `asid`, what is
+    /// known under another identifier it had is out of reach; a CPU that comes to use it is
+    /// [seen](State::check_remembered).
+    fn find_holders(&mut self, table: u64, asid: Option<u8>) {
+        let counts = |of: u8| asid.is_none_or(|asid| asid == of);
         for cpu in 0..self.cpus.len() {
             let it = &self.cpus[cpu];
             let by = if it.walks(table) {
                 Holder::Ttbr
-            } else if it.tlb.partials.iter().any(|partial| partial.table == table) {
+            } else if it.tlb.partials.iter().any(|it| it.table == table && counts(it.asid)) {
                 Holder::WalkCache
-            } else if it.tlb.entries.iter().any(|it| it.source == table && it.asid.is_some()) {
+            } else if it
+                .tlb
+                .entries
+                .iter()
+                .any(|it| it.source == table && it.asid.is_some_and(counts))
+            {
                 Holder::Tlb
             } else {
                 continue;

@@ -1,8 +1,12 @@
 //! Registers, as a kernel writes them: switching the MMU on, switching address spaces.
 
-use armv7a_mm::table::mem::Maintenance;
+use armv7a_mm::addr::PhysAddr;
+use armv7a_mm::attr::Asid;
+use armv7a_mm::format::{Classic, Lpae};
+use armv7a_mm::table::switch::{self, Mmu};
 
 use super::regs::Regs;
+use super::rules::{Debt, Stage};
 use super::sim::Sim;
 use super::state::{Event, State, base};
 use super::tlb::Forget;
@@ -18,7 +22,7 @@ impl Sim {
             let regs = it.regs;
             let Regs { ttbr0, contextidr, .. } = regs;
             state.note(Event::Regs { cpu, ttbr0, contextidr });
-            state.enter(cpu, base(&regs));
+            state.enter(cpu, base(&regs), regs.asid());
         });
     }
 
@@ -31,45 +35,61 @@ impl Sim {
         });
     }
 
-    /// Switches `cpu` to the tree at `root`, which runs as `asid`. In the short format by way of the tree at
-    /// `transit`, which has no user mappings, so that none is ever remembered under the wrong identifier
-    /// (DDI 0406C B3.10.4); in the long one by one write.
-    pub fn switch(&self, cpu: usize, root: u64, asid: u8, transit: u64) {
+    /// Switches `cpu` to the tree at `root`, which runs as `asid`, by way of the tree at `parking`, as the library has it.
+    pub fn switch(&self, cpu: usize, root: u64, asid: u8, parking: u64) {
         let was = self.run_on(cpu);
-        let walk = self.state().cpus[cpu].regs.ttbr0 & 0x7F;
-        if self.setup().long {
-            self.write_regs(cpu, |regs| regs.ttbr0 = root | u64::from(asid) << 48);
-        } else {
-            self.write_regs(cpu, |regs| regs.ttbr0 = transit | walk);
-            self.isb();
-            self.write_regs(cpu, |regs| regs.contextidr = asid.into());
-            self.isb();
-            self.write_regs(cpu, |regs| regs.ttbr0 = root | walk);
+        let at = |root| PhysAddr::new(root).expect("40 bits");
+        let (root, asid, parking) = (at(root), Asid(asid), at(parking));
+        // SAFETY: nothing real runs on it.
+        unsafe {
+            if self.setup().long {
+                switch::switch::<Lpae, _>(self, root, asid, parking);
+            } else {
+                switch::switch::<Classic, _>(self, root, asid, parking);
+            }
         }
-        self.isb();
         self.run_on(was);
     }
 
-    /// Makes `cpu`, alone, forget everything: TLBIALL, DSB, ISB.
+    /// Makes `cpu`, alone, forget everything.
     pub fn flush_local(&self, cpu: usize) {
         let was = self.run_on(cpu);
-        self.with(|state| {
-            state.invalidate(Forget::All, 1 << cpu);
-            state.complete_invalidations();
-            state.rest(Forget::All, 1 << cpu);
-            state.come_to_rest();
-        });
-        self.isb();
+        switch::forget_all(self);
         self.run_on(was);
     }
 }
 
+impl Mmu for Sim {
+    unsafe fn set_ttbr0(&self, value: u64) {
+        let cpu = self.state().cpu;
+        self.write_regs(cpu, |regs| regs.ttbr0 = value);
+        self.tick();
+    }
+
+    unsafe fn set_contextidr(&self, asid: Asid) {
+        let cpu = self.state().cpu;
+        self.write_regs(cpu, |regs| regs.contextidr = asid.0.into());
+        self.tick();
+    }
+
+    fn tlbiall_local(&self) {
+        let cpu = self.state().cpu;
+        self.tlbi_on(Forget::All, 1 << cpu);
+    }
+
+    fn bpiall_local(&self) {
+        let cpu = self.state().cpu;
+        self.bpi_on(1 << cpu);
+    }
+}
+
 impl State {
-    /// A CPU may walk the tree at `root` from here on.
-    fn enter(&mut self, cpu: usize, root: u64) {
+    /// A CPU may walk the tree at `root` as `asid` from here on.
+    fn enter(&mut self, cpu: usize, root: u64, asid: u8) {
         let Some(tree) = self.tables.tree(root) else {
             return self.report(Violation::LinkedWrong { va: 0, table: root });
         };
+        self.run_as(tree, asid);
         let was_live = self.tables.trees[tree].is_live();
         self.tables.trees[tree].walked |= 1 << cpu;
         if was_live {
@@ -81,6 +101,42 @@ impl State {
             .find(|it| !it.published && it.place.is_some_and(|place| place.tree == tree));
         if let Some(table) = unpublished.map(|it| it.pa) {
             self.report(Violation::LinkedUnpublished { va: 0, table });
+        }
+    }
+
+    /// A tree whose identifier is known runs under `asid`. What walks that started under another one may remember of
+    /// changes is out of reach until their CPUs forget everything; walks from here on remember as `asid` what no store
+    /// has replaced yet.
+    fn run_as(&mut self, tree: usize, asid: u8) {
+        let it = &mut self.tables.trees[tree];
+        if it.asid.is_some_and(|old| old != asid) {
+            it.asid = Some(asid);
+            let open = |debt: &&mut Debt| debt.tree == tree && debt.stage <= Stage::Visible;
+            self.rules.debts.iter_mut().filter(open).for_each(|debt| debt.asid = Some(asid));
+        }
+    }
+
+    /// A CPU translates as its registers say: what it remembers under its ASID is its tree's, or everybody's.
+    pub fn check_remembered(&mut self, cpu: usize) {
+        let it = &self.cpus[cpu];
+        let (root, asid) = (base(&it.regs), it.regs.asid());
+        let Some(mine) = self.tables.tree(root) else { return };
+        // On its way to another space, by tables that map nothing under it.
+        if asid != 0 && self.tables.trees[mine].shared {
+            return;
+        }
+        let foreign = |at: u64| {
+            let table = self.tables.at(at).map(|table| self.tables.get(table));
+            table.is_none_or(|table| {
+                let tree = table.place.map(|place| place.tree);
+                let anothers = |tree: usize| tree != mine && !self.tables.trees[tree].shared;
+                !table.allocated || tree.is_some_and(anothers)
+            })
+        };
+        let partials = it.tlb.partials.iter().filter(|it| it.asid == asid).map(|it| it.table);
+        let entries = it.tlb.entries.iter().filter(|it| it.asid == Some(asid)).map(|it| it.source);
+        if let Some(table) = partials.chain(entries).find(|table| foreign(*table)) {
+            self.report(Violation::AnothersAsid { cpu, asid, table });
         }
     }
 

@@ -21,6 +21,8 @@ pub enum Violation {
     Unsound { cpu: usize, va: u32, leaf: Leaf },
     /// A table was freed while a translation table base register, a walk cache or a TLB still knew it.
     Dangling { cpu: usize, table: u64, by: Holder },
+    /// A CPU runs under an ASID by which it remembers what is not its address space's.
+    AnothersAsid { cpu: usize, asid: u8, table: u64 },
     /// A CPU's load found a descriptor that nobody had written.
     ReadUninitialised { at: u64 },
 
@@ -93,6 +95,7 @@ impl Violation {
                 | Self::Wrong { .. }
                 | Self::Unsound { .. }
                 | Self::Dangling { .. }
+                | Self::AnothersAsid { .. }
                 | Self::ReadUninitialised { .. }
         )
     }

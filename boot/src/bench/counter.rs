@@ -66,6 +66,11 @@ impl Tally {
         result
     }
 
+    /// Adds what `other` counted.
+    pub fn add(&mut self, other: &Self) {
+        self.instructions += other.instructions;
+    }
+
     /// Takes off what `other` counted: what is around the operation, without it.
     pub fn less(&mut self, other: &Self) {
         self.instructions -= other.instructions;

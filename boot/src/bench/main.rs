@@ -12,6 +12,7 @@ use stub::kernel::Kernel;
 mod alive;
 mod balance;
 mod bulk;
+mod contexts;
 mod counter;
 mod faults;
 mod identity;
@@ -33,6 +34,7 @@ fn run(_: &'static Kernel) -> ! {
         ranges::TESTS,
         pages::TESTS,
         identity::TESTS,
+        contexts::TESTS,
         // Last: swapper keeps the tables that are made for it.
         faults::TESTS,
     ])

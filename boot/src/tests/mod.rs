@@ -3,6 +3,7 @@
 mod balance;
 mod bulk;
 mod caches;
+mod contexts;
 mod data;
 mod descriptors;
 mod devices;
@@ -35,6 +36,7 @@ mod young;
 pub use balance::{FIRST, LAST};
 pub use bulk::TESTS as BULK;
 pub use caches::TESTS as CACHES;
+pub use contexts::TESTS as CONTEXTS;
 pub use data::TESTS as DATA;
 pub use descriptors::TESTS as DESCRIPTORS;
 pub use devices::TESTS as DEVICES;

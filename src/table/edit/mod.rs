@@ -22,12 +22,13 @@ mod tables;
 
 use core::ops::Range;
 
+use super::context::Whose;
 use super::error::EditError;
 use super::flush::Flush;
 use super::mem::Machine;
 use super::node::Node;
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
-use crate::attr::{Asid, Attrs};
+use crate::attr::Attrs;
 use crate::format::{
     Descriptor, EncodeError, Entry, Format, Leaf, Owner, RUN, Runs, TableEntry, Walk,
 };
@@ -50,13 +51,13 @@ bitflags! {
 
 /// What the owner of a tree decides.
 #[derive(Clone, Copy)]
-pub struct Policy<'p> {
+pub struct Policy<'p, 'm> {
     /// Who owns the tables that an edit makes.
     pub owner: Owner,
     /// Whether what user space maps is closed to privileged execution; the CPU must have PXN.
     pub pxn: bool,
-    /// The address space whose translations an edit changes, `None` for all.
-    pub asid: Option<Asid>,
+    /// Whose translations an edit changes.
+    pub whose: Whose<'m>,
     /// What of the tree must stay.
     pub ties: &'p dyn Ties,
 }
@@ -73,7 +74,7 @@ pub trait Ties {
 /// A tree of tables and the policy for its edits.
 pub struct Editor<'p, 'm, F: Format, M> {
     pub(super) root: Node<'m, F, M>,
-    pub(super) policy: Policy<'p>,
+    pub(super) policy: Policy<'p, 'm>,
 }
 
 impl<'p, 'm, F: Format, M: Machine> Editor<'p, 'm, F, M> {
@@ -81,7 +82,7 @@ impl<'p, 'm, F: Format, M: Machine> Editor<'p, 'm, F, M> {
     ///
     /// # Safety
     /// `root` is the root of a tree whose tables are the machine's, and nobody else edits it meanwhile.
-    pub unsafe fn new(machine: &'m M, root: PhysAddr, policy: Policy<'p>) -> Self {
+    pub unsafe fn new(machine: &'m M, root: PhysAddr, policy: Policy<'p, 'm>) -> Self {
         // SAFETY: the caller answers for it.
         Self { root: unsafe { Node::new(machine, root, 0) }, policy }
     }
@@ -91,7 +92,7 @@ impl<'p, 'm, F: Format, M: Machine> Editor<'p, 'm, F, M> {
     }
 
     fn flush(&self) -> Flush<'m, F, M> {
-        Flush::new(self.machine(), self.policy.asid)
+        Flush::new(self.machine(), self.policy.whose)
     }
 
     /// Whether tables at `depth` are the last of a walk.

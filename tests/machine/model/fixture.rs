@@ -1,7 +1,7 @@
 //! A kernel with a few pages mapped, and the traces of operations on it.
 
 use armv7a_mm::addr::{PhysAddr, VirtAddr, VirtRange};
-use armv7a_mm::attr::{Access, Asid, Attrs};
+use armv7a_mm::attr::{Access, Attrs};
 use armv7a_mm::format::control::Registers;
 use armv7a_mm::mm::{Layout, LayoutSpec};
 use armv7a_mm::table::edit::LeafSizes;
@@ -49,7 +49,6 @@ impl<F: Registers> Fixture<F> {
         // SAFETY: likewise.
         unsafe {
             let pgd = &mut system.spaces[0].pgd;
-            pgd.set_asid(Some(Asid(1)));
             pgd.map(pages(USER, 2), phys(0x2000_0000), attrs, LeafSizes::PAGES).expect("mapped");
         }
         (0..setup.cpus).for_each(|cpu| system.switch(cpu, Some(0)));

@@ -8,7 +8,8 @@ use std::rc::Rc;
 use armv7a_mm::addr::{PhysAddr, VirtRange};
 use armv7a_mm::attr::Asid;
 use armv7a_mm::format::control::{Registers, sctlr};
-use armv7a_mm::mm::{Features, Layout, Pgd, Swapper};
+use armv7a_mm::mm::{Contexts, Features, Layout, Pgd, Swapper};
+use armv7a_mm::table::context::Context;
 use armv7a_mm::table::error::EditError;
 use armv7a_mm::table::flush::Flush;
 use armv7a_mm::table::mem::{Maintenance, TableMemory};
@@ -27,9 +28,15 @@ use super::watch::{After, Edit, Tree, Watch};
 pub struct Space<F: Registers> {
     pub id: u32,
     pub pgd: Pgd<'static, F, Sim>,
-    /// The identifier that it runs under.
-    pub asid: u8,
+    pub context: Rc<Context>,
 }
+
+/// CPUs at most, and so few ASIDs that rollovers are frequent.
+const CPUS: usize = 4;
+const ASIDS: usize = CPUS + 2;
+
+/// Which CPU runs what, as the library has it.
+pub type Running<F> = Contexts<'static, F, Sim, CPUS, ASIDS>;
 
 /// A flush that is put off, of which tree, and by which CPU.
 pub struct Owed<F: Registers> {
@@ -48,8 +55,8 @@ pub struct System<F: Registers> {
     pub rng: Rng,
     /// A flush that is put off.
     pub owed: Option<Owed<F>>,
-    /// A root without user mappings, by way of which the classic format switches.
-    transit: u64,
+    /// Once there are address spaces.
+    contexts: Option<Rc<Running<F>>>,
     /// The number of the next address space.
     pub next: u32,
     pub tally: Tally,
@@ -72,6 +79,7 @@ impl<F: Registers> System<F> {
             spaces: HashMap::new(),
             on: vec![None; setup.cpus],
             roots: vec![root; setup.cpus],
+            kernel_root: root,
             edits: Vec::new(),
             identity: None,
             copied: Cell::new(0),
@@ -91,7 +99,7 @@ impl<F: Registers> System<F> {
             watch: Rc::new(RefCell::new(watch)),
             rng: Rng::new(setup.seed ^ 0xA5A5),
             owed: None,
-            transit: root,
+            contexts: None,
             next: 1,
             tally: Tally::default(),
         }
@@ -246,51 +254,39 @@ impl<F: Registers> System<F> {
             return false;
         };
         if !sealed {
-            self.make_transit();
+            self.start_contexts();
         }
-        let asid = (1..=255).find(|asid| self.spaces.iter().all(|it| it.asid != *asid));
-        let asid = asid.expect("few spaces");
-        // SAFETY: no CPU has run it.
-        unsafe { pgd.set_asid(told.then_some(Asid(asid))) };
+        let context = Rc::new(Context::new(pgd.root()));
+        if told {
+            // SAFETY: no CPU has run it, and the context outlives it and what it owes.
+            unsafe { pgd.set_context(&context) };
+        }
         let root = pgd.root().as_u64();
-        if !self.sim.revive(root, told.then_some(asid)) {
-            self.sim.adopt(root, told.then_some(asid), false);
+        // Under ASID 0 until it runs.
+        let asid = told.then_some(0);
+        if !self.sim.revive(root, asid) {
+            self.sim.adopt(root, asid, false);
         }
         self.next = self.next.max(id + 1);
         self.watch.borrow_mut().spaces.insert(id, Map::new());
-        self.spaces.push(Space { id, pgd, asid });
+        self.spaces.push(Space { id, pgd, context });
         true
     }
 
-    /// A root with swapper's kernel half and no low vectors: they have tables of their own in every pgd, and a
-    /// walk cache must not take one's for the other's. A refusal leaves swapper's root in its place.
-    fn make_transit(&mut self) {
-        if F::LPAE || !self.layout.low_vectors() {
-            return;
-        }
-        let level = &F::LEVELS[0];
+    /// Whatever a CPU runs from here on, it runs by the library's switch.
+    fn start_contexts(&mut self) {
         self.sim.refuse_after(None);
-        let Ok(root) = self.sim.allocate(level) else { return };
-        let (from, to) = (self.sim.virt(self.swapper.root()), self.sim.virt(root));
-        let border = (self.layout.task_size().0 >> 20) as usize;
-        for index in 0..level.entries() {
-            // SAFETY: both are whole roots of the classic format.
-            unsafe {
-                let word: u32 =
-                    if index < border { 0 } else { self.sim.load(from.cast::<u32>().add(index)) };
-                self.sim.store(to.cast::<u32>().add(index), word);
-            }
+        let contexts = Running::new(&mut self.swapper).expect("memory");
+        let parking = contexts.parking().as_u64();
+        if parking != self.swapper.root().as_u64() {
+            self.sim.adopt(parking, None, true);
         }
-        self.sim.clean(to, level.table_bytes());
-        self.sim.dsb_ishst();
-        self.sim.isb();
-        self.sim.adopt(root.as_u64(), None, false);
-        self.transit = root.as_u64();
+        self.contexts = Some(Rc::new(contexts));
     }
 
     /// pgd_free, for the next pgd_alloc or for good, after every CPU has left the space.
     pub fn free(&mut self, index: usize, keep: bool) {
-        let Space { id, pgd, asid: _ } = self.spaces.swap_remove(index);
+        let Space { id, pgd, context } = self.spaces.swap_remove(index);
         for cpu in 0..self.sim.setup().cpus {
             if self.watch.borrow().on[cpu] == Some(id) {
                 self.switch(cpu, None);
@@ -313,6 +309,7 @@ impl<F: Registers> System<F> {
             }
         }
         self.sim.end(self.owed.is_none());
+        drop(context);
         self.watch.borrow_mut().spaces.remove(&id);
     }
 
@@ -327,24 +324,37 @@ impl<F: Registers> System<F> {
 
     /// `cpu` runs a space, or none.
     pub fn switch(&mut self, cpu: usize, space: Option<usize>) {
-        let (root, asid, id) = match space {
-            Some(index) => {
-                let it = &self.spaces[index];
-                (it.pgd.root().as_u64(), it.asid, Some(it.id))
-            }
-            None => (self.swapper.root().as_u64(), 0, None),
-        };
+        let Some(contexts) = &self.contexts else { return };
+        let space = space.map(|index| (self.spaces[index].id, &*self.spaces[index].context));
         // Nobody judges a CPU between two spaces.
         self.sim.with(|state| state.nested = true);
-        self.sim.switch(cpu, root, asid, self.transit);
+        run(self.sim, contexts, &mut self.watch.borrow_mut(), cpu, space);
         self.sim.with(|state| state.nested = false);
-        let mut watch = self.watch.borrow_mut();
-        watch.on[cpu] = id;
-        watch.roots[cpu] = root;
     }
 
     /// The index of the space that has this number.
     pub fn space(&self, id: u32) -> usize {
         self.spaces.iter().position(|space| space.id == id).expect("a space")
     }
+}
+
+/// `cpu` runs a space, or none.
+pub fn run<F: Registers>(
+    sim: &Sim,
+    contexts: &Running<F>,
+    watch: &mut Watch,
+    cpu: usize,
+    space: Option<(u32, &Context)>,
+) {
+    let was = sim.run_on(cpu);
+    // SAFETY: nothing real runs, and the space is there.
+    unsafe {
+        match space {
+            Some((_, context)) => contexts.switch_mm(cpu, context),
+            None => contexts.leave_mm(cpu),
+        }
+    }
+    sim.run_on(was);
+    watch.on[cpu] = space.map(|(id, _)| id);
+    watch.roots[cpu] = space.map_or(watch.kernel_root, |(_, context)| context.root().as_u64());
 }

@@ -44,6 +44,8 @@ pub struct Watch {
     pub on: Vec<Tree>,
     /// The root that each CPU walks.
     pub roots: Vec<u64>,
+    /// Swapper's.
+    pub kernel_root: u64,
     pub edits: Vec<Edit>,
     /// An identity mapping: of which space, first and last page, and what it means.
     pub identity: Option<(u32, (u32, u32), Page)>,

@@ -4,7 +4,8 @@
 //! 1 GiB; every instruction counted by a TCG plugin, and again by single steps. Its pgd_alloc is 4178 instructions
 //! (zeroed pages, freed ones or not) and 1200; pgd_free 689 and 1237, for a process that has a page table at
 //! address 0; `cpu_v7_set_pte_ext` alone, for one valid entry, 22 and 12; `do_translation_fault` that copies a
-//! kernel entry 39 and 56.
+//! kernel entry 39 and 56; `check_and_switch_context` with `cpu_v7_switch_mm` 74 and 62 on its fast path, 239 and 220 with
+//! a new ASID, 436 and 417 with a rollover.
 //!
 //! The peer: `page_table_multiarch` 0.6.2, `PageTable32`, the one published library of Rust that has the short
 //! descriptors' second level: on the same emulator, counted by the same clock, the MMU off and TLB instructions executed.
@@ -45,7 +46,7 @@ pub struct Row {
 }
 
 /// Every operation.
-pub const ROWS: [Row; 13] = {
+pub const ROWS: [Row; 16] = {
     use Reach::*;
     [
         Row {
@@ -151,6 +152,30 @@ pub const ROWS: [Row; 13] = {
             linux: NOBODY,
             peer: NOBODY,
             reach: [Floor(2.0, 300.0); 2],
+        },
+        Row {
+            key: "switch_mm",
+            name: "switch_mm to a space that has an ASID",
+            unit: "call",
+            linux: [Some(74.0), Some(62.0)],
+            peer: NOBODY,
+            reach: [AtMost(60.0), AtMost(50.0)],
+        },
+        Row {
+            key: "asid_new",
+            name: "switch_mm to one that gets its ASID",
+            unit: "call",
+            linux: [Some(239.0), Some(220.0)],
+            peer: NOBODY,
+            reach: [AtMost(150.0); 2],
+        },
+        Row {
+            key: "asid_rollover",
+            name: "the same with a rollover, 8 CPUs",
+            unit: "call",
+            linux: [Some(436.0), Some(417.0)],
+            peer: NOBODY,
+            reach: [AtMost(436.0), AtMost(417.0)],
         },
     ]
 };
