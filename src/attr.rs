@@ -184,6 +184,12 @@ impl Attrs {
         Self { global, ..self }
     }
 
+    /// The same with other software bits.
+    #[must_use]
+    pub const fn with_marks(self, marks: Marks) -> Self {
+        Self { marks, ..self }
+    }
+
     /// Whether the mapping may be written, now or after a fault that notes it as dirty.
     #[inline]
     pub const fn may_write(self) -> bool {
@@ -226,6 +232,14 @@ impl Attrs {
             marks: self.marks.union(Marks::DIRTY),
             ..self
         }
+    }
+
+    /// Shared until it is written: the hardware permission to write is withdrawn and remembered in a mark, and what is
+    /// dirty stays so. Twice is as once.
+    #[must_use]
+    pub const fn mkcow(self) -> Self {
+        let write = if self.may_write() { Marks::WRITE } else { Marks::empty() };
+        Self { marks: self.wrprotect().marks.union(write), ..self.wrprotect() }
     }
 
     /// No longer writable; what is dirty stays dirty.

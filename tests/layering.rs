@@ -24,16 +24,19 @@ const CFG: [(&str, &str); 4] = [
 ];
 
 /// Files and folders that handle memory or the CPU themselves.
-const UNSAFE: [&str; 18] = [
+const UNSAFE: [&str; 21] = [
     "armv7/",
     "mm/fault.rs",
     "mm/idmap.rs",
     "mm/idmap/",
     "mm/birth.rs",
     "mm/context.rs",
+    "mm/cow.rs",
+    "mm/decision.rs",
     "mm/pgd.rs",
     "mm/spare.rs",
     "mm/swapper.rs",
+    "mm/window/",
     "table/bulk.rs",
     "table/edit/",
     "table/flush.rs",

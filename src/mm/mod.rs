@@ -6,14 +6,19 @@
 pub mod asid;
 mod birth;
 pub mod context;
+pub mod cow;
+pub mod decision;
 pub mod fault;
 pub mod idmap;
 pub mod layout;
 pub mod pgd;
 mod spare;
 pub mod swapper;
+pub mod window;
 
 pub use context::Contexts;
+pub use cow::SharedFrames;
+pub use decision::{Decision, Found, Origin, decide};
 pub use fault::{Verdict, do_translation_fault};
 pub use layout::{Layout, LayoutError, LayoutSpec, Pmds, Vectors, Window};
 pub use pgd::Pgd;

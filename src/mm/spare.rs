@@ -29,7 +29,7 @@ impl Regions {
     }
 
     /// The addresses of each.
-    fn ranges(self) -> impl Iterator<Item = VirtRange> {
+    pub(super) fn ranges(self) -> impl Iterator<Item = VirtRange> + Clone {
         let region = |bit: u32| VirtRange::aligned(VirtAddr(bit << SHIFT), SHIFT);
         (0..32).filter(move |bit| self.0 >> bit & 1 != 0).map(region)
     }

@@ -228,7 +228,12 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
         walk::visit(&self.view().root, range, &mut visit)
     }
 
-    fn editor(&mut self) -> Editor<'_, 'm, F, M> {
+    /// Whether entries at `depth` for part of `range` can hold no leaf any more.
+    pub(super) fn is_frozen(&self, depth: usize, range: VirtRange) -> bool {
+        self.sealing.frozen(depth, range.start()) || self.sealing.frozen(depth, range.last())
+    }
+
+    pub(super) fn editor(&mut self) -> Editor<'_, 'm, F, M> {
         let policy = Policy {
             owner: Owner::Swapper,
             pxn: false,
@@ -240,7 +245,7 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
     }
 
     /// Refuses what is not the kernel's: all but its half and the page of low vectors.
-    fn check(&self, range: VirtRange) -> Result<(), EditError> {
+    pub(super) fn check(&self, range: VirtRange) -> Result<(), EditError> {
         let vectors =
             self.sealing.layout.low_vectors() && self.sealing.layout.vectors().encloses(range);
         if vectors || self.sealing.layout.kernel().encloses(range) {

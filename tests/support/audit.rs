@@ -133,6 +133,12 @@ impl<F: Format> Host<F> {
         self.state.borrow().debts.assert_paid();
     }
 
+    /// Asserts that no TLB knows a way to the memory at `frame` that was taken away.
+    #[track_caller]
+    pub fn assert_forgotten(&self, frame: PhysAddr) {
+        self.state.borrow().debts.assert_forgotten(frame);
+    }
+
     fn audit_own(&self, table: u64, depth: usize, shared: &BTreeSet<u64>, own: &mut BTreeSet<u64>) {
         assert!(own.insert(table), "two entries own one table");
         assert!(!shared.contains(&table), "a pgd owns a table of swapper's");

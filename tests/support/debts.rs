@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use armv7a_mm::addr::{VirtAddr, VirtRange};
+use armv7a_mm::addr::{PhysAddr, VirtAddr, VirtRange};
 use armv7a_mm::attr::Access;
 use armv7a_mm::format::{Entry, Format, Leaf};
 
@@ -139,6 +139,18 @@ impl Debts {
     pub fn forget(&mut self, range: std::ops::Range<u64>) {
         let mut owed = self.owed.range(range);
         assert!(owed.next().is_none(), "a table was freed while TLBs may hold its entries");
+    }
+
+    /// No TLB holds a changed translation to the memory at `frame`.
+    ///
+    /// # Panics
+    /// If one may.
+    pub fn assert_forgotten(&self, frame: PhysAddr) {
+        for Debt { span, old, stage, .. } in self.owed.values() {
+            let Entry::Leaf(leaf) = old else { continue };
+            let offset = frame.as_u64().wrapping_sub(leaf.frame.as_u64());
+            assert!(offset >= span.bytes(), "{span:?} is owed: {stage:?} was {old:?}");
+        }
     }
 
     /// Everything was paid.

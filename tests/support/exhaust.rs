@@ -2,6 +2,7 @@
 
 use super::audit::assert_same;
 use super::{EditError, Format, Host};
+use armv7a_mm::mm::window::WindowError;
 use armv7a_mm::table::mem::OutOfMemory;
 
 /// An error that may say that memory ran out.
@@ -19,6 +20,12 @@ impl MaybeOutOfMemory for OutOfMemory {
 impl MaybeOutOfMemory for EditError {
     fn is_out_of_memory(&self) -> bool {
         *self == Self::OutOfMemory
+    }
+}
+
+impl MaybeOutOfMemory for WindowError {
+    fn is_out_of_memory(&self) -> bool {
+        matches!(self, Self::Edit(EditError::OutOfMemory))
     }
 }
 

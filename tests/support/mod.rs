@@ -6,6 +6,7 @@ pub mod arena;
 pub mod audit;
 pub mod debts;
 pub mod exhaust;
+pub mod frames;
 pub mod host;
 pub mod kernel;
 pub mod links;

@@ -72,7 +72,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
 
     /// The table of ptes for `va`, if it is there and this tree's.
     #[inline(always)]
-    fn ptes(&self, va: VirtAddr) -> Option<Node<'m, F, M>> {
+    pub(super) fn ptes(&self, va: VirtAddr) -> Option<Node<'m, F, M>> {
         let mut table = self.root.table();
         // Unrolled, so that each level's geometry is a constant.
         for depth in 0..F::LEVELS.len() - 1 {

@@ -12,10 +12,13 @@
 //! What may be edited, who owns new tables and which tables stay is the caller's [`Policy`].
 
 mod build;
+mod duplicate;
 mod map;
 mod modify;
 mod parts;
 mod plan;
+mod replace;
+pub(crate) mod scatter;
 mod split;
 mod survey;
 mod tables;

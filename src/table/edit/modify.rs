@@ -219,7 +219,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
 
     /// Gives the leaves in `range`, which cuts none of them, their new attributes. `uniform`, if there, promises
     /// that the ptes of each table agree in all but their frames, and knows the last kind of them.
-    unsafe fn rewrite(
+    pub(super) unsafe fn rewrite(
         &self,
         node: &Node<'m, F, M>,
         range: VirtRange,

@@ -122,7 +122,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         let mut memo = Memo::<F>::default();
         for index in node.indices(range) {
             let raw = node.load(index);
-            if memo.knows(raw) {
+            if memo.knows(raw) || raw == F::Raw::default() && holes == Holes::Skipped {
                 continue;
             }
             let Some(part) = node.span(range.start(), index).intersection(range) else { continue };

@@ -1,0 +1,237 @@
+//! Copying what one tree maps into another: a walk per table, a store per leaf.
+//!
+//! The leaves that the copy shares get new attributes in the old tree first; then both hold the same words.
+
+use core::cell::Cell;
+
+use super::survey::{Change, Holes};
+use super::{Editor, check_pages};
+use crate::addr::{PhysAddr, VirtAddr, VirtRange};
+use crate::attr::Attrs;
+use crate::format::{Entry, Format, TableEntry, Walk};
+use crate::table::error::EditError;
+use crate::table::flush::{Flush, publish};
+use crate::table::mem::Machine;
+use crate::table::memo::Memo;
+use crate::table::node::{MAX_LEVELS, Node};
+use crate::table::reserve::{Need, Reserve};
+
+/// How many tables the copy takes. Parts of one table are counted once.
+#[derive(Default)]
+struct Count {
+    need: Need,
+    /// The last table counted, by depth.
+    last: [Option<VirtAddr>; MAX_LEVELS],
+}
+
+impl Count {
+    /// A table at `depth` for the addresses from `start` on.
+    fn add(&mut self, depth: usize, start: VirtAddr) {
+        if self.last[depth].replace(start) != Some(start) {
+            self.need[depth] += 1;
+        }
+    }
+}
+
+impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
+    /// Maps in `to`, where nothing is mapped yet, what this tree maps in `range`, after `change` gave every leaf its
+    /// new attributes here. Leaves keep their sizes, but for those that the ends of the range cut. `parts` are the
+    /// pieces of the range in which anything may be mapped, in order, each of whole entries of the root.
+    ///
+    /// `share` hears of the memory of each leaf that is now mapped twice; of a run that is one word sixteen times, once.
+    ///
+    /// # Errors
+    /// [`EditError`]; nothing was changed in either tree, and `share` heard of nothing.
+    ///
+    /// # Safety
+    /// As for [`modify`](Self::modify); what becomes reachable in `to` may be reached.
+    pub(crate) unsafe fn duplicate(
+        &mut self,
+        to: &mut Editor<'_, 'm, F, M>,
+        range: VirtRange,
+        parts: &(impl Iterator<Item = VirtRange> + Clone),
+        change: &dyn Fn(Attrs) -> Attrs,
+        share: &mut dyn FnMut(PhysAddr, u64),
+    ) -> Result<Flush<'m, F, M>, EditError> {
+        check_pages(range)?;
+        let mut count = Count::default();
+        let splits = self.plan_splits(range, &mut count.need)?;
+        // A table that a cut makes lies half in the range: the copy needs its like.
+        count.need.iter_mut().for_each(|need| *need *= 2);
+        let changed = Cell::new(false);
+        let noting = |attrs| {
+            let new = change(attrs);
+            changed.set(changed.get() || new != attrs);
+            new
+        };
+        let mut survey = Change::new(self, &noting);
+        for part in parts.clone() {
+            self.survey(&self.narrow(part), part, Holes::Skipped, &mut survey)?;
+            to.plan_copy(Some(&to.root), &self.root, part, &mut count)?;
+        }
+        let Change { executable, uniform, .. } = survey;
+        let mut reserve = Reserve::new(self.machine(), &count.need)?;
+        let mut flush = self.flush();
+        // SAFETY: planned; the caller vouches for the change and for the copy.
+        unsafe {
+            self.split_ends(range, &mut reserve);
+            if changed.get() {
+                flush.add(range, executable);
+                let mut known = (uniform && !splits).then(Memo::default);
+                for part in parts.clone() {
+                    self.rewrite(&self.narrow(part), part, change, &mut known);
+                }
+            }
+            for part in parts.clone() {
+                to.copy(&to.root, &self.root, part, &mut reserve, share, true);
+            }
+        }
+        publish(self.machine());
+        Ok(flush)
+    }
+
+    /// Finds what is in the way of a copy of what `from` maps in `range`, and counts the tables it takes. `node` is the
+    /// table of the copy, if there is one.
+    fn plan_copy(
+        &self,
+        node: Option<&Node<'m, F, M>>,
+        from: &Node<'m, F, M>,
+        range: VirtRange,
+        count: &mut Count,
+    ) -> Result<(), EditError> {
+        let (depth, all) = (from.depth(), from.indices(range));
+        if node.is_none_or(|node| node.is_absent(all.clone())) && Self::is_pte(depth) {
+            return Ok(());
+        }
+        for index in all {
+            let raw = from.load(index);
+            if raw == F::Raw::default() {
+                continue;
+            }
+            let span = from.span(range.start(), index);
+            let Some(part) = span.intersection(range) else { continue };
+            let entry = node.map_or(Entry::Absent, |node| node.entry(index));
+            let Some(child) = self.child(from, F::decode_table(depth, raw)) else {
+                match entry {
+                    Entry::Absent => continue,
+                    by => return Err(EditError::Mapped { at: part.start(), by }),
+                }
+            };
+            if !self.maps_any(&child, part) {
+                continue;
+            }
+            let below = match entry {
+                Entry::Absent => None,
+                // SAFETY: the entry was just read from this node.
+                Entry::Table(table) => node.map(|node| unsafe { node.child(table) }),
+                by => return Err(EditError::Mapped { at: part.start(), by }),
+            };
+            if !matches!(entry, Entry::Table(table) if self.owns(&table)) {
+                count.add(depth + 1, span.start());
+            }
+            self.plan_copy(below.as_ref(), &child, part, count)?;
+        }
+        Ok(())
+    }
+
+    /// Copies what `from` maps in `range` into `node`, as planned. `live` says whether walks reach the node.
+    unsafe fn copy(
+        &self,
+        node: &Node<'m, F, M>,
+        from: &Node<'m, F, M>,
+        range: VirtRange,
+        reserve: &mut Reserve<'m, F, M>,
+        share: &mut dyn FnMut(PhysAddr, u64),
+        live: bool,
+    ) {
+        let (depth, all) = (from.depth(), from.indices(range));
+        let mut leaves = false;
+        for index in all.clone() {
+            let raw = from.load(index);
+            if raw == F::Raw::default() {
+                continue;
+            }
+            if let Walk::Memory { base, offset } = F::walk(depth, raw) {
+                // A leaf that begins in an earlier part was copied with that one.
+                if from.span(range.start(), index).start() >= range.start() {
+                    // SAFETY: absent so far; the caller of `duplicate` vouches for it.
+                    unsafe { node.store(index, raw) };
+                    leaves = true;
+                    let words = (offset >> F::LEVELS[depth].shift) as usize;
+                    if index & words == 0 {
+                        share(base, u64::from(offset) + 1);
+                    }
+                }
+                continue;
+            }
+            let span = from.span(range.start(), index);
+            let Some(part) = span.intersection(range) else { continue };
+            let Some(child) = self.child(from, F::decode_table(depth, raw)) else { continue };
+            // SAFETY: as above; tables are reached by entries just read, or ours alone until they are linked.
+            unsafe { self.copy_below(node, index, &child, part, reserve, share, live) };
+        }
+        if live && leaves {
+            self.clean(node, all);
+        }
+    }
+
+    /// Copies what `from` maps in `range` into the table at entry `index` of `node`, which is made or copied first where
+    /// it is not ours.
+    #[expect(clippy::too_many_arguments, reason = "the state of a walk over two trees")]
+    unsafe fn copy_below(
+        &self,
+        node: &Node<'m, F, M>,
+        index: usize,
+        from: &Node<'m, F, M>,
+        range: VirtRange,
+        reserve: &mut Reserve<'m, F, M>,
+        share: &mut dyn FnMut(PhysAddr, u64),
+        live: bool,
+    ) {
+        if !self.maps_any(from, range) {
+            return;
+        }
+        let found = F::decode_table(node.depth(), node.load(index));
+        // SAFETY: the caller's promises; a new table is ours alone until it is linked, complete.
+        unsafe {
+            if let Some(child) = self.child(node, found) {
+                return self.copy(&child, from, range, reserve, share, live);
+            }
+            let Some(table) = reserve.take(from.depth()) else { return };
+            let child = Node::new(self.machine(), table, from.depth());
+            let entries = 0..child.level().entries();
+            match found {
+                Some(marked) => child.copy_unlinked(&node.child(marked), entries),
+                None => child.zero_unlinked(entries),
+            }
+            self.copy(&child, from, range, reserve, share, false);
+            let span = node.span(range.start(), index);
+            self.link_table(node, span, &child, live, found.is_some());
+        }
+    }
+
+    /// The table of this tree's that `entry`, just read from `node`, points to.
+    fn child(&self, node: &Node<'m, F, M>, entry: Option<TableEntry>) -> Option<Node<'m, F, M>> {
+        let table = entry.filter(|table| self.owns(table))?;
+        // SAFETY: the caller just read it.
+        Some(unsafe { node.child(table) })
+    }
+
+    /// Whether anything is mapped in `range` below `node`.
+    fn maps_any(&self, node: &Node<'m, F, M>, range: VirtRange) -> bool {
+        let all = node.indices(range);
+        if Self::is_pte(node.depth()) || node.is_absent(all.clone()) {
+            return !node.is_absent(all);
+        }
+        all.into_iter().any(|index| {
+            let raw = node.load(index);
+            let part = node.span(range.start(), index).intersection(range);
+            match (F::decode_table(node.depth(), raw), part) {
+                (Some(table), Some(part)) => {
+                    self.child(node, Some(table)).is_some_and(|child| self.maps_any(&child, part))
+                }
+                _ => raw != F::Raw::default(),
+            }
+        })
+    }
+}
