@@ -4,11 +4,11 @@
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use crate::addr::{PhysAddr, VirtAddr};
+use crate::addr::{PhysAddr, VirtAddr, VirtRange};
 use crate::attr::Asid;
 use crate::format::{Descriptor, Level};
 use crate::table;
-use crate::table::mem::{Maintenance, OutOfMemory, TableMemory};
+use crate::table::mem::{CodeMaintenance, LocalMaintenance, Maintenance, OutOfMemory, TableMemory};
 use crate::table::switch::Mmu;
 
 pub mod barrier;
@@ -22,7 +22,7 @@ pub mod start;
 pub mod tlb;
 pub mod vectors;
 
-use barrier::{ISH, ISHST};
+use barrier::{ISH, ISHST, NSH};
 use tlb::Reach;
 
 /// This CPU, with the memory that its tables lie in.
@@ -277,5 +277,23 @@ impl<T: TableMemory> Mmu for Armv7<T> {
     #[inline]
     fn bpiall_local(&self) {
         tlb::predictions(Reach::Local);
+    }
+}
+
+impl<T: TableMemory> CodeMaintenance for Armv7<T> {
+    fn publish_code(&self, range: VirtRange) {
+        cache::publish_code(range.start().0 as *const u8, range.bytes() as usize);
+    }
+}
+
+impl<T: TableMemory> LocalMaintenance for Armv7<T> {
+    #[inline]
+    fn tlbimvaa_local(&self, va: VirtAddr) {
+        tlb::page_everywhere(Reach::Local, va);
+    }
+
+    #[inline]
+    fn dsb_nsh(&self) {
+        barrier::dsb(NSH);
     }
 }

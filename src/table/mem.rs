@@ -6,7 +6,7 @@
 use core::fmt;
 
 use super::bulk;
-use crate::addr::{PhysAddr, VirtAddr};
+use crate::addr::{PhysAddr, VirtAddr, VirtRange};
 use crate::attr::Asid;
 use crate::format::{Descriptor, Level};
 
@@ -177,6 +177,22 @@ pub trait Maintenance {
     fn tlbiall(&self);
     /// BPIALL\[IS\]: forgets branch predictions.
     fn bpiall(&self);
+}
+
+/// What keeps instruction fetches in step with stores: for kernels that load code.
+pub trait CodeMaintenance {
+    /// Makes instructions just written to `range` ready to run, on every CPU but for its ISB: cleans data lines to the
+    /// point of unification, then invalidates instruction lines and branch predictions, with barriers between and
+    /// behind (DDI 0406C B2.2.9).
+    fn publish_code(&self, range: VirtRange);
+}
+
+/// What one CPU does for itself, where no other uses the address.
+pub trait LocalMaintenance {
+    /// TLBIMVAA: this CPU forgets the page at `va` in every address space.
+    fn tlbimvaa_local(&self, va: VirtAddr);
+    /// DSB NSH: this CPU's earlier stores and maintenance are complete.
+    fn dsb_nsh(&self);
 }
 
 /// All that table code needs of the machine it runs on.

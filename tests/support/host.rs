@@ -7,10 +7,12 @@
 use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
 
-use armv7a_mm::addr::{PhysAddr, VirtAddr};
+use armv7a_mm::addr::{PhysAddr, VirtAddr, VirtRange};
 use armv7a_mm::attr::Asid;
 use armv7a_mm::format::{Descriptor, Format, Level};
-use armv7a_mm::table::mem::{Maintenance, OutOfMemory, TableMemory};
+use armv7a_mm::table::mem::{
+    CodeMaintenance, LocalMaintenance, Maintenance, OutOfMemory, TableMemory,
+};
 
 use super::arena::Arena;
 use super::debts::Debts;
@@ -40,6 +42,11 @@ pub enum Op {
     ByAsid(Asid),
     All,
     Bpiall,
+    /// This CPU alone.
+    Local(VirtAddr),
+    DsbNsh,
+    /// Code was made ready to run.
+    Code(VirtRange),
 }
 
 impl Op {
@@ -317,5 +324,23 @@ impl<F: Format> Maintenance for Host<F> {
         let mut state = self.state.borrow_mut();
         state.debts.bpiall();
         state.log.push(Op::Bpiall);
+    }
+}
+
+impl<F: Format> CodeMaintenance for Host<F> {
+    fn publish_code(&self, range: VirtRange) {
+        self.state.borrow_mut().log.push(Op::Code(range));
+    }
+}
+
+impl<F: Format> LocalMaintenance for Host<F> {
+    fn tlbimvaa_local(&self, va: VirtAddr) {
+        self.state.borrow_mut().invalidate(Op::Local(va), Some(va));
+    }
+
+    fn dsb_nsh(&self) {
+        let mut state = self.state.borrow_mut();
+        state.debts.dsb_ish();
+        state.log.push(Op::DsbNsh);
     }
 }

@@ -10,9 +10,15 @@
 pub mod areas;
 pub mod error;
 pub mod frames;
+pub mod local;
+pub mod modules;
+pub mod pkmap;
 pub mod vmalloc;
 
 pub use areas::{AreaError, AreaKind, Areas};
 pub use error::WindowError;
 pub use frames::FrameSource;
+pub use local::LocalSlots;
+pub use modules::{ModuleArea, Modules, OutOfBranchRange};
+pub use pkmap::Pkmap;
 pub use vmalloc::{PhysRange, Vmalloc};

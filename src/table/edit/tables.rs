@@ -28,6 +28,26 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         Ok(())
     }
 
+    /// The table of ptes that translates `range`, in which nothing is mapped; it is made where there is none.
+    ///
+    /// # Errors
+    /// [`EditError`]; nothing was changed.
+    pub(crate) fn link_ptes(&mut self, range: VirtRange) -> Result<Node<'m, F, M>, EditError> {
+        let at = range.start();
+        self.link_tables(range, &|depth, _| !Self::is_pte(depth))?;
+        let by = |node: &Node<'m, F, M>, index| EditError::Mapped {
+            at: node.span(at, index).start(),
+            by: node.entry(index),
+        };
+        let Some(ptes) = self.ptes(at) else {
+            return Err(by(&self.narrow(range), self.narrow(range).index(at)));
+        };
+        match ptes.indices(range).find(|&index| ptes.load(index) != F::Raw::default()) {
+            Some(index) => Err(by(&ptes, index)),
+            None => Ok(ptes),
+        }
+    }
+
     fn plan_tables(
         &self,
         depth: usize,
