@@ -92,14 +92,14 @@ impl State {
         let it = self.tables.get(table);
         let shift = self.tables.shift(it.depth);
         let va = it.place.map_or(0, |place| place.va);
-        let found = it.words.clone().enumerate().filter(|(_, word)| self.memory.is_written(*word));
-        found
-            .filter_map(|(index, word)| {
-                let raw = self.memory.newest(word);
-                match decode(&regs, it.depth, raw, 0, Inherit::default()) {
-                    Word::Table(next, _) => Some((next, va | (index as u32) << shift)),
-                    _ => None,
-                }
+        // Most words are zero, which is invalid in both formats.
+        let words = it.words.clone().enumerate().filter(|(_, word)| self.memory.is_written(*word));
+        let words = words.map(|(index, word)| (index, self.memory.newest(word)));
+        words
+            .filter(|(_, raw)| *raw != 0)
+            .filter_map(|(index, raw)| match decode(&regs, it.depth, raw, 0, Inherit::default()) {
+                Word::Table(next, _) => Some((next, va | (index as u32) << shift)),
+                _ => None,
             })
             .collect()
     }
@@ -110,6 +110,10 @@ impl State {
         let it = self.tables.get(table);
         it.words.clone().any(|word| {
             let raw = self.memory.newest(word);
+            // Most words are.
+            if raw == 0 {
+                return false;
+            }
             match decode(&regs, it.depth, raw, va, Inherit::default()) {
                 Word::Leaf(leaf) => leaf.kernel.execute || leaf.user.execute,
                 _ => false,

@@ -12,6 +12,9 @@ use super::state::{Event, State};
 use super::tlb::Forget;
 use super::violation::{Holder, Violation};
 
+/// Descriptors that are stored in bulk between two turns of chance.
+const LINE: usize = 16;
+
 // SAFETY: pieces are disjoint and aligned, and `virt` reaches all of the memory for as long as the machine
 // lives. Tables of the classic format lie below 4 GiB.
 unsafe impl TableMemory for Sim {
@@ -64,46 +67,21 @@ unsafe impl TableMemory for Sim {
     }
 
     unsafe fn load<D: Descriptor>(&self, at: *const D) -> D {
-        self.with(|state| {
-            let Some(word) = state.memory.word_of(at.cast()) else {
-                panic!("a load outside of table memory, at {at:?}");
-            };
-            let (value, written) = if state.nested {
-                state.memory.load_unlocked(word, state.cpu)
-            } else {
-                (state.memory.newest(word), state.memory.is_written(word))
-            };
-            if !written {
-                state.report(Violation::ReadUninitialised { at: state.memory.phys(word) });
-            }
-            D::from_u64(value)
-        })
+        self.with(|state| D::from_u64(state.load(at)))
     }
 
     unsafe fn store<D: Descriptor>(&self, at: *mut D, value: D) {
         self.with(|state| {
-            let Some(word) = state.memory.word_of(at.cast_const().cast()) else {
-                panic!("a store outside of table memory, at {at:?}");
-            };
-            let (pa, bytes) = (state.memory.phys(word), size_of::<D>());
-            if bytes != state.memory.word_bytes() {
-                state.report(Violation::Torn { at: pa, bytes });
-            }
-            let (old, new) = (state.memory.newest(word), value.as_u64());
+            let word = state.word_to_store(at);
+            let new = value.as_u64();
             let table = state.tables.of_word(word);
-            let span = state.tables.span(table, word);
-            if let Some((place, first, shift)) = span {
-                let va = Some(first);
-                state.note(Event::Store { cpu: state.cpu, va, at: pa, old, new });
-                if state.tables.is_live(place) {
-                    // Whoever may look at it does so while the old descriptor stands.
-                    state.glance(first, last(first, shift));
-                }
+            let span = state.tables.span(table, word).filter(|it| state.tables.is_live(it.0));
+            if let Some((_, first, shift)) = span {
+                // Whoever may look at it does so while the old descriptor stands.
+                state.glance(first, last(first, shift));
             }
-            state.rule_store(word, old, new);
-            state.memory.store(word, new, state.cpu);
-            if let Some((place, first, shift)) = span
-                && state.tables.is_live(place)
+            state.store(word, new);
+            if let Some((_, first, shift)) = span
                 && state.rng.one_in(4)
             {
                 state.memory.overtake(word);
@@ -114,19 +92,11 @@ unsafe impl TableMemory for Sim {
     }
 
     unsafe fn zero_unlinked<D: Descriptor>(&self, at: *mut D, count: usize) {
-        self.check_unlinked(at, count);
-        for k in 0..count {
-            // SAFETY: the caller answers for it.
-            unsafe { self.store(at.wrapping_add(k), D::default()) };
-        }
+        self.store_unlinked(at, count, |_, _| 0);
     }
 
     unsafe fn copy_unlinked<D: Descriptor>(&self, from: *const D, to: *mut D, count: usize) {
-        self.check_unlinked(to, count);
-        for k in 0..count {
-            // SAFETY: the caller answers for it.
-            unsafe { self.store(to.wrapping_add(k), self.load(from.wrapping_add(k))) };
-        }
+        self.store_unlinked(to, count, |state, k| state.load(from.wrapping_add(k)));
     }
 }
 
@@ -156,18 +126,29 @@ impl Sim {
         self.tick();
     }
 
-    /// Bulk stores may tear descriptors: no walk may reach them.
-    fn check_unlinked<D>(&self, at: *mut D, count: usize) {
-        self.with(|state| {
-            for k in 0..count {
-                let Some(word) = state.memory.word_of(at.wrapping_add(k).cast()) else { continue };
-                let place = state.tables.get(state.tables.of_word(word)).place;
-                if place.is_some_and(|place| state.tables.is_live(place)) {
-                    let at = state.memory.phys(word);
-                    return state.report(Violation::BulkToLive { at });
+    /// Stores many descriptors, each that `value` says. Such stores may tear descriptors: no walk may reach them, and
+    /// so chance has its turn a line at a time.
+    fn store_unlinked<D: Descriptor>(
+        &self,
+        at: *mut D,
+        count: usize,
+        value: impl Fn(&mut State, usize) -> u64,
+    ) {
+        for line in (0..count).step_by(LINE) {
+            self.with(|state| {
+                for k in line..count.min(line + LINE) {
+                    let word = state.word_to_store(at.wrapping_add(k));
+                    let place = state.tables.get(state.tables.of_word(word)).place;
+                    if place.is_some_and(|place| state.tables.is_live(place)) {
+                        let at = state.memory.phys(word);
+                        state.report(Violation::BulkToLive { at });
+                    }
+                    let new = value(state, k);
+                    state.store(word, new);
                 }
-            }
-        });
+            });
+            self.tick();
+        }
     }
 }
 
@@ -243,6 +224,45 @@ impl Maintenance for Sim {
 }
 
 impl State {
+    /// What the CPU that executes loads.
+    fn load<D: Descriptor>(&mut self, at: *const D) -> u64 {
+        let Some(word) = self.memory.word_of(at.cast()) else {
+            panic!("a load outside of table memory, at {at:?}");
+        };
+        let (value, written) = if self.nested {
+            self.memory.load_unlocked(word, self.cpu)
+        } else {
+            (self.memory.newest(word), self.memory.is_written(word))
+        };
+        if !written {
+            self.report(Violation::ReadUninitialised { at: self.memory.phys(word) });
+        }
+        value
+    }
+
+    /// The word that a store of a `D` goes to.
+    fn word_to_store<D: Descriptor>(&mut self, at: *mut D) -> usize {
+        let Some(word) = self.memory.word_of(at.cast_const().cast()) else {
+            panic!("a store outside of table memory, at {at:?}");
+        };
+        let bytes = size_of::<D>();
+        if bytes != self.memory.word_bytes() {
+            self.report(Violation::Torn { at: self.memory.phys(word), bytes });
+        }
+        word
+    }
+
+    /// A store.
+    fn store(&mut self, word: usize, new: u64) {
+        let old = self.memory.newest(word);
+        if let Some((_, first, _)) = self.tables.span(self.tables.of_word(word), word) {
+            let at = self.memory.phys(word);
+            self.note(Event::Store { cpu: self.cpu, va: Some(first), at, old, new });
+        }
+        self.rule_store(word, old, new);
+        self.memory.store(word, new, self.cpu);
+    }
+
     /// The identifier of the tree that the table at `table`, which is being freed, was cut off from: if it has one, and
     /// the table was ever walked.
     fn asid_of(&self, table: u64) -> Option<u8> {

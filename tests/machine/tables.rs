@@ -73,9 +73,9 @@ pub struct Tables {
 fn pools(long: bool, small: bool) -> [(usize, usize); 2] {
     match (long, small) {
         (false, true) => [(4096, 1), (256, 4)],
-        (false, false) => [(4096, 24), (256, 1024)],
+        (false, false) => [(4096, 16), (256, 320)],
         (true, true) => [(512, 4), (4, 2)],
-        (true, false) => [(512, 640), (4, 64)],
+        (true, false) => [(512, 224), (4, 32)],
     }
 }
 

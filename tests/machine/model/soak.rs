@@ -12,7 +12,7 @@ use super::shrink::shrink;
 use super::tally::Tally;
 
 /// Steps after which a new machine is taken.
-const SEQUENCE: u64 = 200;
+const SEQUENCE: u64 = 400;
 
 /// Operations that are enough to meet everything.
 const ENOUGH: u64 = 30_000;

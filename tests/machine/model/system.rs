@@ -162,13 +162,11 @@ impl<F: Registers> System<F> {
         for page in [first, last, first + (last - first) / 2, first.saturating_sub(1)] {
             self.sim.with(|state| state.look_at(page << 12));
         }
-        let before: Map = {
+        {
             let mut watch = self.watch.borrow_mut();
             let before = watch.map(tree).range(first..=last).map(|(at, it)| (*at, *it)).collect();
-            let edit = Edit { tree, pages, before, after };
-            watch.edits.push(edit);
-            watch.map(tree).range(first..=last).map(|(at, it)| (*at, *it)).collect()
-        };
+            watch.edits.push(Edit { tree, pages, before, after });
+        }
         let range = range(first, last);
         self.sim.begin(format!("{what:x?} of {tree:?} in {range}"), false);
         let result = act(self, range);
@@ -200,7 +198,7 @@ impl<F: Registers> System<F> {
                 let mut watch = self.watch.borrow_mut();
                 let edit = watch.edits.last().expect("the edit");
                 let new: Vec<_> = (first..=last)
-                    .map(|page| (page, (edit.after)(page, before.get(&page).copied())))
+                    .map(|page| (page, (edit.after)(page, edit.before.get(&page).copied())))
                     .collect();
                 if !put_off {
                     watch.edits.pop();
