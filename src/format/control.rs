@@ -9,7 +9,7 @@ use crate::format::{Fault, Format};
 /// SCTLR bits (DDI 0406C B4.1).
 pub mod sctlr {
     /// M: the MMU is on.
-    pub const M: u32 = 1 << 0;
+    pub const M: u32 = 0b1;
     /// A: unaligned accesses fault.
     pub const A: u32 = 1 << 1;
     /// C: data and unified caches are on.

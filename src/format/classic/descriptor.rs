@@ -40,7 +40,7 @@ const CACHEABLE: u32 = 1 << 3;
 
 const PGD_TABLE: u32 = 0b01;
 const PGD_SECTION: u32 = 0b10;
-const PGD_SECTION_PXN: u32 = 1 << 0;
+const PGD_SECTION_PXN: u32 = 0b1;
 const PGD_SECTION_XN: u32 = 1 << 4;
 const PGD_SUPERSECTION: u32 = 1 << 18;
 const PGD_TABLE_PXN: u32 = 1 << 2;
@@ -52,7 +52,7 @@ const PGD_TABLE_ZERO: u32 = 1 << 9 | 1 << 4 | 1 << 3;
 
 const PTE_LARGE: u32 = 0b01;
 const PTE_SMALL: u32 = 0b10;
-const PTE_SMALL_XN: u32 = 1 << 0;
+const PTE_SMALL_XN: u32 = 0b1;
 const PTE_LARGE_XN: u32 = 1 << 15;
 const PTE_LARGE_ZERO: u32 = 0b111 << 6;
 

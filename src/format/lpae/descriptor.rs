@@ -13,7 +13,7 @@ use crate::addr::PhysAddr;
 use crate::attr::{Access, Attrs, Marks, MemoryType, Shareability};
 use crate::format::{EncodeError, Entry, Leaf, Owner, TableEntry, Walk};
 
-const VALID: u64 = 1 << 0;
+const VALID: u64 = 0b1;
 /// Set in tables and pages, clear in blocks.
 const NOT_BLOCK: u64 = 1 << 1;
 const MEMORY: u32 = 2;
