@@ -38,6 +38,10 @@ impl fmt::Display for Incongruent {
 
 impl core::error::Error for Incongruent {}
 
+/// What is taken from the heap at once, where there is so much, and cut into tables: finding memory costs more
+/// than a table of the small kinds is worth.
+const CHUNK: usize = LARGEST_TABLE as usize;
+
 /// Kinds of tables.
 const KINDS: usize = 3;
 /// One more than log2 of the largest table's bytes.
@@ -52,6 +56,8 @@ struct State {
     /// Tables that came back, by log2 of their bytes: the next one for the asking. Each holds the address of
     /// the one behind it.
     spares: [Option<NonNull<Spare>>; SHIFTS],
+    /// What is left of a [`CHUNK`] that was cut into tables, by log2 of their bytes; null for nothing.
+    fresh: [*mut u8; SHIFTS],
 }
 
 /// A table that nobody uses.
@@ -59,7 +65,7 @@ struct Spare {
     next: Option<NonNull<Spare>>,
 }
 
-// SAFETY: the spares are the heap's memory, which belongs to the state as a whole.
+// SAFETY: spares and fresh memory are the heap's, which belongs to the state as a whole.
 unsafe impl Send for State {}
 
 /// The layout of a table of `1 << shift` bytes.
@@ -77,12 +83,22 @@ impl State {
         Some(spare.cast())
     }
 
+    /// Cuts a table off the chunk for its size.
+    fn take_fresh(&mut self, shift: u32) -> Option<NonNull<u8>> {
+        let fresh = self.fresh.get_mut(shift as usize)?;
+        let table = NonNull::new(*fresh)?;
+        let next = fresh.wrapping_add(1 << shift);
+        *fresh = if next.addr() % CHUNK == 0 { core::ptr::null_mut() } else { next };
+        Some(table)
+    }
+
     /// Gives the spares back to the heap, where they may become memory for other kinds.
     fn release_spares(&mut self) {
         for shift in 0..SHIFTS as u32 {
             let Some(layout) = layout(shift) else { continue };
-            while let Some(table) = self.take_spare(shift) {
-                // SAFETY: it came from the heap, with the layout of its size.
+            while let Some(table) = self.take_spare(shift).or_else(|| self.take_fresh(shift)) {
+                // SAFETY: it came from the heap, and so did what is left of a chunk, a piece of this layout after
+                // another.
                 unsafe { self.heap.deallocate(table, layout) };
             }
         }
@@ -90,7 +106,13 @@ impl State {
 
     /// A table that was none before; where memory is short, the spares of every size go back first.
     #[cold]
+    #[inline(never)]
     fn carve(&mut self, shift: u32) -> Option<NonNull<u8>> {
+        let whole = layout(CHUNK.trailing_zeros())?;
+        if let Ok(chunk) = self.heap.allocate_first_fit(whole) {
+            *self.fresh.get_mut(shift as usize)? = chunk.as_ptr();
+            return self.take_fresh(shift);
+        }
         let layout = layout(shift)?;
         self.heap
             .allocate_first_fit(layout)
@@ -133,7 +155,13 @@ impl TableHeap {
         }
         // SAFETY: the caller answers for the memory.
         let heap = unsafe { Heap::new(start.as_ptr(), bytes) };
-        let state = State { heap, counts: [0; KINDS], used: 0, spares: [None; SHIFTS] };
+        let state = State {
+            heap,
+            counts: [0; KINDS],
+            used: 0,
+            spares: [None; SHIFTS],
+            fresh: [core::ptr::null_mut(); SHIFTS],
+        };
         Ok(Self { state: Mutex::new(state), offset })
     }
 
@@ -158,16 +186,21 @@ impl TableHeap {
 // SAFETY: the heap hands out disjoint memory of the asked size and alignment, at its linear mapping; the
 // rest is `new`'s duty.
 unsafe impl TableMemory for TableHeap {
+    #[inline(never)]
     fn allocate(&self, level: &'static Level) -> Result<PhysAddr, OutOfMemory> {
         let shift = level.table_shift();
         let mut state = self.state.lock();
-        let spare = state.take_spare(shift);
-        let table = spare.or_else(|| state.carve(shift)).ok_or(OutOfMemory)?;
+        let table = state
+            .take_spare(shift)
+            .or_else(|| state.take_fresh(shift))
+            .or_else(|| state.carve(shift))
+            .ok_or(OutOfMemory)?;
         state.counts[level.kind as usize] += 1;
         state.used += level.table_bytes();
         Ok(PhysAddr::truncate((table.as_ptr() as u64).wrapping_add(self.offset)))
     }
 
+    #[inline(never)]
     unsafe fn free(&self, table: PhysAddr, level: &'static Level) {
         let Some(spare) = NonNull::new(self.virt(table).cast::<Spare>()) else { return };
         let mut state = self.state.lock();
