@@ -32,6 +32,7 @@ pub mod probe;
 pub mod psci;
 pub mod ram;
 pub mod team;
+pub mod whole;
 
 /// Names the image's own function, `fn(&'static Kernel) -> !`: what runs once the kernel's tables are live.
 #[macro_export]

@@ -26,7 +26,7 @@ pub fn instruction_line() -> usize {
 pub fn lines(from: usize, bytes: usize, line: usize) -> impl Iterator<Item = usize> {
     let first = from & !(line - 1);
     let range: RangeInclusive<usize> = match bytes.checked_sub(1) {
-        Some(rest) => 0..=(from.saturating_add(rest) - first) / line,
+        Some(rest) => 0..=(from.saturating_add(rest) - first) >> line.trailing_zeros(),
         #[expect(clippy::reversed_empty_ranges, reason = "no bytes, no lines")]
         None => 1..=0,
     };

@@ -79,7 +79,7 @@ unsafe impl<T: TableMemory> TableMemory for Armv7<T> {
         // SAFETY: the caller vouches for all `count`.
         unsafe {
             (turns == 0 || bulk::are_zero(at.cast(), turns))
-                && table::bulk::are_zero(self, at.add(done), count - done)
+                && (done..count).all(|k| self.load(at.add(k)) == D::default())
         }
     }
 
@@ -166,7 +166,9 @@ unsafe impl<T: TableMemory> TableMemory for Armv7<T> {
             if turns > 0 {
                 bulk::zero(at.cast(), turns);
             }
-            table::bulk::fill(self, at.add(done), count - done, D::default(), D::default());
+            for k in done..count {
+                self.store(at.add(k), D::default());
+            }
         }
     }
 

@@ -303,6 +303,12 @@ pub trait Format: Copy + Eq + fmt::Debug + Send + Sync + 'static {
     /// A descriptor.
     type Raw: Descriptor;
 
+    /// The level at `depth`; the last, for what lies deeper, so that no depth makes it panic.
+    #[inline]
+    fn level(depth: usize) -> &'static Level {
+        &Self::LEVELS[depth.min(Self::LEVELS.len() - 1)]
+    }
+
     /// The descriptor of `entry` at `depth`.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use core::marker::PhantomData;
 
 use super::idmap::kernel_link;
 use super::layout::Layout;
-use super::pgd::{Birth, Pgd};
+use super::pgd::{Birth, Kind, Pgd};
 use super::spare::Regions;
 use super::swapper::{Swapper, SwapperView};
 use crate::addr::VirtAddr;
@@ -20,7 +20,7 @@ use crate::table::reserve::{Need, Reserve};
 
 /// Whether the table that the entry for `va` at `depth` points to stays in a pgd although nothing is in it.
 pub(super) fn keeps<F: Format>(layout: &Layout, depth: usize, va: VirtAddr) -> bool {
-    let vectors = layout.low_vectors() && va.align_down(F::LEVELS[depth].shift) == VirtAddr(0);
+    let vectors = layout.low_vectors() && va.align_down(F::level(depth).shift) == VirtAddr(0);
     vectors || depth == 0 && layout.has_private_table::<F>(va)
 }
 
@@ -48,6 +48,8 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
             birth: Birth { layout: self.layout(), format: PhantomData },
             touched: Regions::default(),
             hides_kernel: false,
+            hidden: 0,
+            kind: Kind::default(),
         }
     }
 

@@ -53,14 +53,14 @@ fn sync<F: Format, M: Machine>(
 ) -> bool {
     // What is missing is nearly always a table of ptes, in the root or, of three levels, the private table.
     let depth = F::LEVELS.len() - 2;
-    let mut tables = (pgd, swapper.root.table());
+    // SAFETY: the root of the active pgd, which stays while it is active.
+    let ours = unsafe { Node::new(swapper.root.machine(), pgd, 0) };
+    let mut entries = Pair::of(ours, swapper.root.at_depth(0), 0, va);
     // Unrolled, so that each level's geometry is a constant.
     for depth in 0..depth {
-        let entries = Pair::new(swapper, tables, depth, va);
         let Some(below) = entries.below() else { return sync_from(swapper, pgd, va) };
-        tables = below;
+        entries = Pair::new(swapper, below, depth + 1, va);
     }
-    let entries = Pair::new(swapper, tables, depth, va);
     if entries.present == F::Raw::default()
         && matches!(F::walk(depth, entries.wanted), Walk::Table(_))
     {
@@ -122,7 +122,13 @@ impl<'m, F: Format, M: Machine> Pair<'m, F, M> {
         let (ours, theirs) = unsafe {
             (Node::<F, M>::new(machine, to, depth), Node::<F, M>::new(machine, from, depth))
         };
-        let index = F::LEVELS[depth].index(va);
+        Self::of(ours, theirs, depth, va)
+    }
+
+    /// The entries for `va` in the pgd's table and swapper's, both at `depth`.
+    #[inline]
+    fn of(ours: Node<'m, F, M>, theirs: Node<'m, F, M>, depth: usize, va: VirtAddr) -> Self {
+        let index = F::level(depth).index(va);
         Self { ours, index, present: ours.load(index), wanted: theirs.load(index) }
     }
 

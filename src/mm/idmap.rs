@@ -12,6 +12,8 @@
 
 mod model;
 
+use core::ops::Range;
+
 use self::model::{Model, run_start};
 use super::birth::keeps;
 use super::pgd::Pgd;
@@ -24,7 +26,7 @@ use crate::table::flush::{Flush, publish};
 use crate::table::mem::Machine;
 use crate::table::memo::Memo;
 use crate::table::node::Node;
-use crate::table::reserve::{Need, Reserve, planned};
+use crate::table::reserve::{self, Need, Reserve, planned};
 
 /// Whether an entry is this pgd's use of the slot, and not a copy of swapper's.
 fn is_own(entry: Entry) -> bool {
@@ -52,7 +54,8 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     /// [`EditError`]; nothing was changed. [`EditError::Mapped`] where user space has a mapping.
     ///
     /// # Safety
-    /// The memory may be reached so. No CPU runs on this pgd, unless the range lies in the user half.
+    /// The memory may be reached so. No CPU runs on this pgd, unless the range lies in the user half. Meanwhile nobody
+    /// maps or unmaps what lies in the same root entry of swapper's: a run that is seen half would be copied half.
     pub unsafe fn identity_mapping_add(
         &mut self,
         range: VirtRange,
@@ -66,7 +69,9 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         self.plan_identity(0, Some(&self.root), &self.model(), range, attrs, &mut need)?;
         let mut reserve = Reserve::new(self.root.machine(), &need)?;
         self.touched.add(range);
-        self.hides_kernel |= range.last() >= self.layout().task_size();
+        let hidden = self.hidden_by(range);
+        self.hides_kernel |= hidden > 0;
+        self.hidden += hidden;
         // SAFETY: planned; the caller vouches for the mapping.
         unsafe { self.build_identity(&self.root, &self.model(), range, attrs, &mut reserve) };
         publish(self.root.machine());
@@ -89,6 +94,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
             return Err(EditError::Misaligned);
         }
         self.plan_removal(&self.root, range)?;
+        self.hidden -= self.hidden_by(range);
         let mut flush = Flush::new(self.root.machine(), Whose::Everyone);
         flush.add_everything();
         // SAFETY: planned; the caller vouches that nothing uses it.
@@ -96,11 +102,23 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         Ok(flush)
     }
 
+    /// Pages of the kernel half in `range`.
+    fn hidden_by(&self, range: VirtRange) -> u32 {
+        range.intersection(self.layout().kernel()).map_or(0, |part| (part.bytes() >> 12) as u32)
+    }
+
+    /// Whether nothing around `va` is this pgd's own but what is being removed: identity mappings alone hide the
+    /// kernel's, and there is none left.
+    fn is_last(&self, va: VirtAddr) -> bool {
+        self.hidden == 0 && va >= self.layout().task_size()
+    }
+
     fn model(&self) -> Model<'m, F, M> {
         Model::Table(self.swapper.root)
     }
 
     /// Finds what is in the way, and counts the tables needed.
+    #[inline(never)]
     fn plan_identity(
         &self,
         depth: usize,
@@ -110,7 +128,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         attrs: Attrs,
         need: &mut Need,
     ) -> Result<(), EditError> {
-        let level = &F::LEVELS[depth];
+        let level = F::level(depth);
         for index in level.index(range.start())..=level.index(range.last()) {
             let span = level.entry_span(range.start(), index);
             let Some(part) = span.intersection(range) else { continue };
@@ -132,7 +150,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
                         identity_leaf::<F>(depth, at, attrs)?;
                         continue;
                     }
-                    need[depth + 1] += 1;
+                    reserve::add(need, depth + 1, 1);
                     model.below(at).check(depth + 1, at)?;
                     None
                 }
@@ -144,6 +162,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     }
 
     /// Writes the identity mappings of `range`, as planned.
+    #[inline(never)]
     unsafe fn build_identity(
         &self,
         node: &Node<'m, F, M>,
@@ -158,12 +177,12 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
             let span = node.span(range.start(), index);
             let Some(part) = span.intersection(range) else { continue };
             let entry = node.entry(index);
-            let below = model.below(part.start());
             // SAFETY: planned: absent or a copy of swapper's, and the caller vouches for the mapping;
             // tables are ours alone until they are linked, which happens when they are complete.
             unsafe {
                 match entry {
                     Entry::Table(table) if table.owner != Owner::Swapper => {
+                        let below = model.below(part.start());
                         self.build_identity(&node.child(table), &below, part, attrs, reserve);
                         // The kernel executes there now.
                         node.store(index, kernel_link::<F>(depth, table.table));
@@ -178,6 +197,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
                     }
                 } else if let Some(table) = reserve.take(depth + 1) {
                     let child = Node::new(machine, table, depth + 1);
+                    let below = model.below(part.start());
                     below.fill(&child, span.start());
                     self.build_identity(&child, &below, part, attrs, reserve);
                     let (from, bytes) = child.bytes(0..child.level().entries());
@@ -192,6 +212,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     }
 
     /// Makes the sixteen copies of a run of swapper's stand alone.
+    #[inline(never)]
     unsafe fn split_copies(
         &self,
         node: &Node<'m, F, M>,
@@ -211,6 +232,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     }
 
     /// Checks that all of `range` is identity mapping.
+    #[inline(never)]
     fn plan_removal(&self, node: &Node<'m, F, M>, range: VirtRange) -> Result<(), EditError> {
         for index in node.indices(range) {
             let span = node.span(range.start(), index);
@@ -236,6 +258,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
 
     /// Puts swapper's entries back where `range` hid them, and gives up the tables that no longer hold
     /// anything of the pgd's own.
+    #[inline(never)]
     unsafe fn remove_identity(
         &self,
         node: &Node<'m, F, M>,
@@ -248,15 +271,23 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
             let span = node.span(range.start(), index);
             let Some(part) = span.intersection(range) else { continue };
             if let Entry::Table(table) = node.entry(index) {
-                let below = model.below(part.start());
                 // SAFETY: the entry was just read from this node.
                 let child = unsafe { node.child(table) };
-                // SAFETY: the caller vouches that nothing uses the mapping.
-                unsafe { self.remove_identity(&child, &below, part, flush) };
-                let in_use = holds_own(&child);
                 // Where swapper has a block at the root, no pgd has a table from birth.
                 let block = depth == 0 && matches!(self.swapper.root.entry(index), Entry::Leaf(_));
                 let kept = !block && keeps::<F>(self.layout(), depth, span.start());
+                if !kept && self.is_last(span.start()) {
+                    // SAFETY: swapper's entry cuts the tables off, and the flush covers everything.
+                    unsafe {
+                        self.restore(node, model, range, index);
+                        give_up(&child, part, flush);
+                    }
+                    continue;
+                }
+                let below = model.below(part.start());
+                // SAFETY: the caller vouches that nothing uses the mapping.
+                unsafe { self.remove_identity(&child, &below, part, flush) };
+                let in_use = holds_own(&child, 0..child.level().entries());
                 if in_use && !kept && !holds_identity(&child, span) {
                     let link = planned(self.editor().link(depth, child.table()).ok());
                     // SAFETY: only user space's own is left in the table.
@@ -267,37 +298,43 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
                 }
                 // SAFETY: swapper's entry cuts the table off, and the flush covers everything.
                 unsafe {
-                    self.restore(node, model, span, index);
+                    self.restore(node, model, range, index);
                     flush.add_table(child.table(), child.depth());
                 }
                 continue;
             }
             // SAFETY: swapper maps it for every address space.
-            unsafe { self.restore(node, model, span, index) };
+            unsafe { self.restore(node, model, range, index) };
         }
         let (from, bytes) = node.bytes(node.indices(range));
         self.root.machine().clean(from, bytes);
     }
 
-    /// Puts swapper's entry back: alone, or as part of its run where no neighbour is the pgd's own.
+    /// Puts swapper's entry back, one of those for `range`: alone, or as part of its run where no neighbour is the
+    /// pgd's own.
+    #[inline(never)]
     unsafe fn restore(
         &self,
         node: &Node<'m, F, M>,
         model: &Model<'m, F, M>,
-        span: VirtRange,
+        range: VirtRange,
         index: usize,
     ) {
-        let alone = planned(model.entry(node.depth(), span.start()).ok()).unwrap_or_default();
+        let va = node.span(range.start(), index).start();
+        let alone = planned(model.entry(node.depth(), va).ok()).unwrap_or_default();
         // SAFETY: the caller answers for it.
         unsafe { node.store(index, alone) };
         let Model::Table(swapper) = model else { return };
         let in_run = matches!(swapper.entry(index), Entry::Leaf(leaf) if leaf.run);
         let run = (index & !(RUN - 1))..(index & !(RUN - 1)) + RUN;
-        if in_run && !run.clone().any(|index| is_own(node.entry(index))) {
+        // Of the last identity mapping, what comes later in the range is own until it is restored, too.
+        let whole = match self.is_last(va) {
+            true => index + 1 == run.end || index == node.index(range.last()),
+            false => in_run && !holds_own(node, run.clone()),
+        };
+        if in_run && whole {
             // SAFETY: the caller answers for it.
-            unsafe { run.clone().for_each(|index| node.store(index, swapper.load(index))) };
-            let (from, bytes) = node.bytes(run);
-            node.machine().clean(from, bytes);
+            unsafe { copy(node, swapper, run) };
         }
     }
 }
@@ -322,16 +359,62 @@ fn identity_leaf<F: Format>(
 }
 
 /// Whether the leaf for `va` maps it to itself, for the kernel.
+#[inline(never)]
 fn is_identity(level: &Level, leaf: &Leaf, va: VirtAddr) -> bool {
     let runs = if leaf.run { level.runs } else { None };
     let holder = run_start(runs, va, level.shift);
     !leaf.attrs.global && !leaf.attrs.user && leaf.frame == PhysAddr::from_u32(holder.0)
 }
 
-/// Whether any entry of a table is this pgd's use of it.
-fn holds_own<F: Format, M: Machine>(node: &Node<'_, F, M>) -> bool {
+/// Copies the entries in `range`, one store each.
+///
+/// # Safety
+/// The table may be changed so.
+#[inline(never)]
+unsafe fn copy<F: Format, M: Machine>(
+    to: &Node<'_, F, M>,
+    from: &Node<'_, F, M>,
+    range: Range<usize>,
+) {
+    for index in range.clone() {
+        // SAFETY: the caller answers for it.
+        unsafe { to.store(index, from.load(index)) };
+    }
+    let (line, bytes) = to.bytes(range);
+    to.machine().clean(line, bytes);
+}
+
+/// Hands a table to the flush, and the tables that it has for `range`; it has no other.
+///
+/// # Safety
+/// No entry points to the table any more, and the flush covers all that it translated.
+#[inline(never)]
+unsafe fn give_up<F: Format, M: Machine>(
+    node: &Node<'_, F, M>,
+    range: VirtRange,
+    flush: &mut Flush<'_, F, M>,
+) {
+    if node.depth() + 1 < F::LEVELS.len() {
+        for index in node.indices(range) {
+            let part = node.span(range.start(), index).intersection(range);
+            let table = F::decode_table(node.depth(), node.load(index));
+            if let (Some(part), Some(table)) = (part, table)
+                && table.owner != Owner::Swapper
+            {
+                // SAFETY: the entry was just read from this node, which leaves the tree.
+                unsafe { give_up(&node.child(table), part, flush) };
+            }
+        }
+    }
+    // SAFETY: the caller cut the table off.
+    unsafe { flush.add_table(node.table(), node.depth()) };
+}
+
+/// Whether any entry in `range` of a table is this pgd's use of it.
+#[inline(never)]
+fn holds_own<F: Format, M: Machine>(node: &Node<'_, F, M>, mut range: Range<usize>) -> bool {
     let mut copies = Memo::<F>::default();
-    (0..node.level().entries()).any(|index| {
+    range.any(|index| {
         let raw = node.load(index);
         if raw == F::Raw::default() || copies.knows(raw) {
             return false;
@@ -347,6 +430,7 @@ fn holds_own<F: Format, M: Machine>(node: &Node<'_, F, M>) -> bool {
 }
 
 /// Whether a table of the pgd's, which translates `span`, serves an identity mapping.
+#[inline(never)]
 fn holds_identity<F: Format, M: Machine>(node: &Node<'_, F, M>, span: VirtRange) -> bool {
     (0..node.level().entries()).any(|index| match node.entry(index) {
         Entry::Table(table) => table.owner == Owner::Kernel,

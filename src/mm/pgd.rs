@@ -38,6 +38,24 @@ pub struct Pgd<'m, F: Format, M: Machine> {
     pub(super) touched: Regions,
     /// Whether an identity mapping may hide kernel mappings.
     pub(super) hides_kernel: bool,
+    /// Pages of the kernel half that are identity mapped.
+    pub(super) hidden: u32,
+    /// The last kind of page that was mapped: mostly the next is of the same.
+    pub(super) kind: Kind<F>,
+}
+
+/// A kind of page: all that its descriptor says but the frame.
+#[derive(Clone, Copy)]
+pub(super) struct Kind<F: Format> {
+    attrs: Attrs,
+    bits: F::Raw,
+}
+
+impl<F: Format> Default for Kind<F> {
+    /// One that no pgd maps: it would be global.
+    fn default() -> Self {
+        Self { attrs: Attrs::kernel(Access::None), bits: F::Raw::default() }
+    }
 }
 
 /// What of a pgd stays for its life.
@@ -163,17 +181,18 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     ) -> Result<(), EditError> {
         self.check(range)?;
         Self::check_attrs(attrs)?;
-        self.touched.add(range);
         // SAFETY: the caller answers for it.
         unsafe {
-            if self.editor().map_page(range, phys, attrs) {
+            let known = self.kind.attrs == attrs;
+            if known && Editor::map_page(&self.root, range, phys, self.kind.bits) {
+                self.touched.add_page(range.start());
                 return Ok(());
             }
             self.map_range(range, phys, attrs, sizes)
         }
     }
 
-    /// Maps what is not a page in a table that is there.
+    /// Maps what is not a page in a table that is there, or not of the last kind.
     #[inline(never)]
     unsafe fn map_range(
         &mut self,
@@ -182,8 +201,15 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         attrs: Attrs,
         sizes: LeafSizes,
     ) -> Result<(), EditError> {
+        self.touched.add(range);
         // SAFETY: the caller answers for it.
-        unsafe { self.editor().map(range, phys, attrs, sizes) }
+        unsafe { self.editor().map(range, phys, attrs, sizes) }?;
+        if range == VirtRange::page(range.start())
+            && let Some(bits) = self.editor().page_bits(attrs)
+        {
+            self.kind = Kind { attrs, bits };
+        }
+        Ok(())
     }
 
     /// Unmaps part of the user half, all of which is mapped, see [`Editor::unmap`].

@@ -28,6 +28,12 @@ impl Regions {
         self.0 |= u32::MAX << first & u32::MAX >> (31 - last);
     }
 
+    /// Adds the region of the page at `va`.
+    #[inline]
+    pub(super) fn add_page(&mut self, va: VirtAddr) {
+        self.0 |= 1 << (va.0 >> SHIFT);
+    }
+
     /// The addresses of each.
     pub(super) fn ranges(self) -> impl Iterator<Item = VirtRange> + Clone {
         let region = |bit: u32| VirtRange::aligned(VirtAddr(bit << SHIFT), SHIFT);

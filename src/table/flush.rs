@@ -83,6 +83,7 @@ impl<'m, F: Format, M: Machine> Flush<'m, F, M> {
     }
 
     /// Translations of `range` changed; `executable` if code could be fetched through them.
+    #[inline(never)]
     pub(crate) fn add(&mut self, range: VirtRange, executable: bool) {
         self.range = Some(self.range.map_or(range, |old| old.hull(range)));
         self.executable |= executable;
@@ -106,11 +107,14 @@ impl<'m, F: Format, M: Machine> Flush<'m, F, M> {
     /// # Safety
     /// The table came from the machine's allocator for `depth`, the tree no longer refers to it, and the
     /// addresses it translated are [added](Self::add).
+    #[inline(never)]
     pub(crate) unsafe fn add_table(&mut self, table: PhysAddr, depth: usize) {
         // Walk caches may hold the table under any address that it translated.
         self.wide = true;
-        // SAFETY: the caller answers for it.
-        unsafe { self.tables[depth].push::<F, M>(self.machine, table) };
+        if let Some(chain) = self.tables.get_mut(depth) {
+            // SAFETY: the caller answers for it.
+            unsafe { chain.push::<F, M>(self.machine, table) };
+        }
     }
 
     /// Whether nothing is owed.
@@ -124,6 +128,7 @@ impl<'m, F: Format, M: Machine> Flush<'m, F, M> {
     }
 
     /// Takes over the debt of `other`, so that both are paid with one set of barriers.
+    #[inline(never)]
     pub fn merge(&mut self, mut other: Self) {
         if !self.whose.is_same(other.whose) {
             self.whose = Whose::Everyone;
@@ -181,6 +186,7 @@ impl<'m, F: Format, M: Machine> Flush<'m, F, M> {
 }
 
 impl<F: Format, M: Machine> Drop for Flush<'_, F, M> {
+    #[inline(never)]
     fn drop(&mut self) {
         self.settle();
         for (chain, level) in self.tables.iter_mut().zip(F::LEVELS) {

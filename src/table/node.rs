@@ -41,6 +41,13 @@ impl<'m, F: Format, M: TableMemory> Node<'m, F, M> {
         Self { machine, table, entries: machine.virt(table).cast(), depth }
     }
 
+    /// The same table, whose depth the caller knows: in code with constants.
+    #[inline(always)]
+    pub(crate) fn at_depth(self, depth: usize) -> Self {
+        debug_assert_eq!(self.depth, depth);
+        Self { depth, ..self }
+    }
+
     /// The table that an entry of this one points to.
     ///
     /// # Safety
@@ -72,7 +79,7 @@ impl<'m, F: Format, M: TableMemory> Node<'m, F, M> {
     /// The geometry of the table's level.
     #[inline]
     pub fn level(&self) -> &'static Level {
-        &F::LEVELS[self.depth]
+        F::level(self.depth)
     }
 
     /// Where entry `index` lies; the index is taken modulo the table's length, so it cannot stray.

@@ -19,6 +19,7 @@ impl Chain {
     ///
     /// # Safety
     /// The table is `memory`'s, nobody else writes it, and no entry points to it.
+    #[inline(never)]
     pub(crate) unsafe fn push<F: Format, M: TableMemory>(&mut self, memory: &M, table: PhysAddr) {
         let word = self.head.map_or(0, PhysAddr::as_u64);
         Self::set_next::<F, M>(memory, table, word);
@@ -26,6 +27,7 @@ impl Chain {
     }
 
     /// Takes the first.
+    #[inline(never)]
     pub(crate) fn pop<F: Format, M: TableMemory>(&mut self, memory: &M) -> Option<PhysAddr> {
         let table = self.head?;
         let next = Self::next::<F, M>(memory, table);
@@ -34,6 +36,7 @@ impl Chain {
     }
 
     /// Moves all of `other` to the front.
+    #[inline(never)]
     pub(crate) fn append<F: Format, M: TableMemory>(&mut self, memory: &M, mut other: Self) {
         while let Some(table) = other.pop::<F, M>(memory) {
             // SAFETY: it was in a list, so it is unlinked and ours.
@@ -65,6 +68,14 @@ pub(crate) fn planned<T>(value: Option<T>) -> Option<T> {
 /// How many tables of each depth an edit will need.
 pub(crate) type Need = [usize; MAX_LEVELS];
 
+/// Adds `count` tables of `depth` to what is needed.
+#[inline]
+pub(crate) fn add(need: &mut Need, depth: usize, count: usize) {
+    if let Some(need) = need.get_mut(depth) {
+        *need += count;
+    }
+}
+
 /// Tables reserved for one edit. What is left goes back when it is dropped.
 pub(crate) struct Reserve<'m, F: Format, M: TableMemory> {
     machine: &'m M,
@@ -74,26 +85,30 @@ pub(crate) struct Reserve<'m, F: Format, M: TableMemory> {
 
 impl<'m, F: Format, M: TableMemory> Reserve<'m, F, M> {
     /// Takes as many tables as `need` says, or none.
+    #[inline(never)]
     pub(crate) fn new(machine: &'m M, need: &Need) -> Result<Self, OutOfMemory> {
         let mut reserve =
             Self { machine, chains: Default::default(), format: core::marker::PhantomData };
-        for (depth, level) in F::LEVELS.iter().enumerate() {
-            for _ in 0..need[depth] {
+        for ((&need, level), chain) in need.iter().zip(F::LEVELS).zip(&mut reserve.chains) {
+            for _ in 0..need {
                 let table = machine.allocate(level)?;
                 // SAFETY: it is fresh from the allocator.
-                unsafe { reserve.chains[depth].push::<F, M>(machine, table) };
+                unsafe { chain.push::<F, M>(machine, table) };
             }
         }
         Ok(reserve)
     }
 
     /// A table for `depth`, with any content. `None` only if the plan counted wrong.
+    #[inline(never)]
     pub(crate) fn take(&mut self, depth: usize) -> Option<PhysAddr> {
-        planned(self.chains[depth].pop::<F, M>(self.machine))
+        let chain = self.chains.get_mut(depth)?;
+        planned(chain.pop::<F, M>(self.machine))
     }
 }
 
 impl<F: Format, M: TableMemory> Drop for Reserve<'_, F, M> {
+    #[inline(never)]
     fn drop(&mut self) {
         for (chain, level) in self.chains.iter_mut().zip(F::LEVELS) {
             while let Some(table) = chain.pop::<F, M>(self.machine) {

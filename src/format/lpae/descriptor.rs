@@ -30,6 +30,16 @@ const MARKS: u32 = 55;
 /// A leaf that is mapped without access, where the hardware sees nothing.
 const NONE: u64 = 1 << 57;
 
+/// What a leaf's access is, and that it is valid, by [`Access`]: a look at a table is less than four questions.
+const ACCESS: [u64; 4] = {
+    let mut bits = [0; 4];
+    bits[Access::None as usize] = NONE | READ_ONLY | XN;
+    bits[Access::Read as usize] = VALID | READ_ONLY | XN;
+    bits[Access::ReadWrite as usize] = VALID | XN;
+    bits[Access::ReadExecute as usize] = VALID | READ_ONLY;
+    bits
+};
+
 /// The table is swapper's: Linux's L_PGD_SWAPPER.
 const TABLE_SWAPPER: u64 = 1 << 55;
 /// The table is this tree's, but the kernel needs it.
@@ -150,20 +160,16 @@ fn encode_leaf(depth: usize, leaf: Leaf) -> Result<u64, EncodeError> {
         return Err(EncodeError::Misaligned { at: leaf.frame });
     }
     let bit = |set: bool, bits: u64| if set { bits } else { 0 };
-    let none = attrs.access == Access::None;
     Ok(leaf.frame.as_u64()
-        | bit(none, NONE)
-        | bit(!none, VALID)
+        | ACCESS[attrs.access as usize]
         | bit(depth == PTE, NOT_BLOCK)
         | u64::from(attrs.memory.index()) << MEMORY
         | bit(attrs.user, USER)
-        | bit(attrs.access != Access::ReadWrite, READ_ONLY)
         | (attrs.share as u64) << SHARE
         | bit(attrs.young, YOUNG)
         | bit(!attrs.global, NOT_GLOBAL)
         | bit(leaf.run, CONTIGUOUS)
         | bit(leaf.pxn, PXN)
-        | bit(attrs.access != Access::ReadExecute, XN)
         | u64::from(attrs.marks.bits()) << MARKS)
 }
 

@@ -20,7 +20,7 @@ impl<'m, F: Format, M: Machine> Model<'m, F, M> {
     /// The entry for `va` at `depth`, if it were copied alone: a leaf of a run stands for itself.
     #[inline(never)]
     pub(super) fn entry(&self, depth: usize, va: VirtAddr) -> Result<F::Raw, EncodeError> {
-        let level = &F::LEVELS[depth];
+        let level = F::level(depth);
         let va = va.align_down(level.shift);
         let (start, leaf) = match self {
             Self::Nothing => return Ok(F::Raw::default()),
@@ -39,17 +39,18 @@ impl<'m, F: Format, M: Machine> Model<'m, F, M> {
     /// the root that is so of what stands in a table of swapper's; a leaf's parts differ in their addresses.
     pub(super) fn check(&self, depth: usize, va: VirtAddr) -> Result<(), EncodeError> {
         if let Self::Leaf { .. } = self {
-            let table = VirtRange::aligned(va, F::LEVELS[depth - 1].shift);
+            let table = VirtRange::aligned(va, F::level(depth - 1).shift);
             self.entry(depth, table.start())?;
             self.entry(depth, table.last())?;
         }
         Ok(())
     }
 
-    /// Writes all [entries](Self::entry) of `child`, a new table that translates `va`: [checked](Self::check).
+    /// Writes all entries of `child`, a new table that translates `va`: [checked](Self::check).
     ///
     /// # Safety
     /// No entry points to the table, and it may be changed.
+    #[inline(never)]
     pub(super) unsafe fn fill(&self, child: &Node<'m, F, M>, va: VirtAddr) {
         let (level, depth) = (child.level(), child.depth());
         let (all, step) = (0..level.entries(), F::Raw::from_u64(1 << level.shift));
@@ -59,23 +60,14 @@ impl<'m, F: Format, M: Machine> Model<'m, F, M> {
             match self {
                 Self::Nothing => child.zero_unlinked(all),
                 Self::Leaf { .. } => child.fill(all, entry(0).unwrap_or_default(), step),
-                Self::Table(node) => {
-                    // A run is whole: its first leaf speaks for all sixteen.
-                    for first in all.step_by(RUN) {
-                        let run = first..first + RUN;
-                        match node.entry(first) {
-                            Entry::Leaf(leaf) if leaf.run => {
-                                child.fill(run, entry(first).unwrap_or_default(), step);
-                            }
-                            _ => child.copy_unlinked(node, run),
-                        }
-                    }
-                }
+                // Runs stay whole, but for those that the range cuts.
+                Self::Table(node) => child.copy_unlinked(node, all),
             }
         }
     }
 
     /// What swapper says about the table below the entry for `va`.
+    #[inline(never)]
     pub(super) fn below(&self, va: VirtAddr) -> Self {
         match self {
             Self::Nothing => Self::Nothing,

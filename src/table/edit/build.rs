@@ -16,6 +16,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     /// # Safety
     /// As for [`map`](Self::map); everything in `range` is absent, and the reserve holds what the plan
     /// counted.
+    #[inline(never)]
     pub(super) unsafe fn build(
         &self,
         node: &Node<'m, F, M>,
@@ -51,6 +52,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     }
 
     /// Writes leaves for `range`, which consists of whole entries of `node`, around the tables there.
+    #[inline(never)]
     unsafe fn build_mixed(
         &self,
         node: &Node<'m, F, M>,
@@ -76,6 +78,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     ///
     /// # Safety
     /// As for [`map`](Self::map).
+    #[inline(never)]
     pub(super) unsafe fn fill_leaves(
         &self,
         node: &Node<'m, F, M>,
@@ -105,6 +108,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     }
 
     /// Maps `range` in the table at entry `index`, which is made or copied first where it is not ours.
+    #[inline(never)]
     unsafe fn build_below(
         &self,
         node: &Node<'m, F, M>,
@@ -168,6 +172,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     /// # Safety
     /// The table is complete; nothing that runs uses what the entry maps, if it is `live` and `replaces`
     /// something.
+    #[inline(never)]
     pub(super) unsafe fn link_table(
         &self,
         node: &Node<'m, F, M>,

@@ -14,7 +14,7 @@ use crate::table::flush::{Flush, publish};
 use crate::table::mem::Machine;
 use crate::table::memo::Memo;
 use crate::table::node::{MAX_LEVELS, Node};
-use crate::table::reserve::{Need, Reserve};
+use crate::table::reserve::{self, Need, Reserve};
 
 /// How many tables the copy takes. Parts of one table are counted once.
 #[derive(Default)]
@@ -27,8 +27,9 @@ struct Count {
 impl Count {
     /// A table at `depth` for the addresses from `start` on.
     fn add(&mut self, depth: usize, start: VirtAddr) {
-        if self.last[depth].replace(start) != Some(start) {
-            self.need[depth] += 1;
+        let Some(last) = self.last.get_mut(depth) else { return };
+        if last.replace(start) != Some(start) {
+            reserve::add(&mut self.need, depth, 1);
         }
     }
 }
@@ -157,7 +158,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
                     // SAFETY: absent so far; the caller of `duplicate` vouches for it.
                     unsafe { node.store(index, raw) };
                     leaves = true;
-                    let words = (offset >> F::LEVELS[depth].shift) as usize;
+                    let words = (offset >> F::level(depth).shift) as usize;
                     if index & words == 0 {
                         share(base, u64::from(offset) + 1);
                     }

@@ -3,7 +3,7 @@
 use super::{Editor, LeafSizes, check_pages};
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
 use crate::attr::Attrs;
-use crate::format::{Format, Walk};
+use crate::format::{Descriptor, Format, Walk};
 use crate::table::error::EditError;
 use crate::table::flush::publish;
 use crate::table::mem::Machine;
@@ -22,6 +22,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     /// # Safety
     /// What becomes reachable may be reached: no memory that Rust code relies on becomes writable
     /// elsewhere, no device is read by speculation.
+    #[inline(never)]
     pub unsafe fn map(
         &mut self,
         range: VirtRange,
@@ -46,45 +47,62 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         Ok(())
     }
 
-    /// [Maps](Self::map) one page in a table that is there, if that is all there is to do. Whether it was: if
-    /// not, nothing was changed.
+    /// [Maps](Self::map) one page in a table that is there, if that is all there is to do, in a tree that is not
+    /// swapper's; `bits` is all but the frame of its descriptor. Whether it was: if not, nothing was changed.
     ///
     /// # Safety
-    /// As for [`map`](Self::map).
+    /// As for [`map`](Self::map) and [`new`](Self::new).
     #[inline(always)]
-    pub unsafe fn map_page(&mut self, range: VirtRange, phys: PhysAddr, attrs: Attrs) -> bool {
+    pub unsafe fn map_page(
+        root: &Node<'m, F, M>,
+        range: VirtRange,
+        phys: PhysAddr,
+        bits: F::Raw,
+    ) -> bool {
         let (va, depth) = (range.start(), F::LEVELS.len() - 1);
-        if range != VirtRange::page(va) || !phys.is_aligned(12) || self.frozen(depth, va) {
+        let strays = phys.as_u64() & !F::frame_mask(depth, false).as_u64() != 0;
+        if range != VirtRange::page(va) || strays {
             return false;
         }
-        let Some(ptes) = self.ptes(va) else { return false };
-        let Ok(raw) = self.leaf_here(depth, phys, attrs, false) else { return false };
-        let index = F::LEVELS[depth].index(va);
+        let Some(ptes) = Self::ptes(root, va, false) else { return false };
+        let raw = bits | F::Raw::from_u64(phys.as_u64());
+        let index = F::level(depth).index(va);
         if ptes.load(index) != F::Raw::default() {
             return false;
         }
         // SAFETY: absent so far; the caller vouches for the mapping.
         unsafe { ptes.store(index, raw) };
-        self.clean(&ptes, index..index + 1);
-        publish(self.machine());
+        let (line, bytes) = ptes.bytes(index..index + 1);
+        ptes.machine().clean(line, bytes);
+        publish(ptes.machine());
         true
     }
 
-    /// The table of ptes for `va`, if it is there and this tree's.
+    /// All but the frame of the descriptor of a page with `attrs`, where there is such a page.
+    #[inline(never)]
+    pub fn page_bits(&self, attrs: Attrs) -> Option<F::Raw> {
+        self.leaf(F::LEVELS.len() - 1, PhysAddr::default(), attrs, false).ok()
+    }
+
+    /// The table of ptes for `va`, if it is there and this tree's; `swapper` says that this is swapper's.
     #[inline(always)]
-    pub(super) fn ptes(&self, va: VirtAddr) -> Option<Node<'m, F, M>> {
-        let mut table = self.root.table();
+    pub(super) fn ptes(
+        root: &Node<'m, F, M>,
+        va: VirtAddr,
+        swapper: bool,
+    ) -> Option<Node<'m, F, M>> {
+        let (machine, mut table) = (root.machine(), root.table());
         // Unrolled, so that each level's geometry is a constant.
         for depth in 0..F::LEVELS.len() - 1 {
             // SAFETY: the root, or a table that an entry just read points to.
-            let node = unsafe { Node::<F, M>::new(self.machine(), table, depth) };
+            let node = unsafe { Node::<F, M>::new(machine, table, depth) };
             let raw = node.load(node.index(va));
             match F::walk(depth, raw) {
-                Walk::Table(next) if !F::is_marked(raw) || self.is_swapper() => table = next,
+                Walk::Table(next) if swapper || !F::is_marked(raw) => table = next,
                 _ => return None,
             }
         }
         // SAFETY: as above.
-        Some(unsafe { Node::new(self.machine(), table, F::LEVELS.len() - 1) })
+        Some(unsafe { Node::new(machine, table, F::LEVELS.len() - 1) })
     }
 }

@@ -104,14 +104,14 @@ impl<'p, 'm, F: Format, M: Machine> Editor<'p, 'm, F, M> {
     }
 
     /// The lowest table of this tree's that translates all of `range`.
-    #[inline]
+    #[inline(never)]
     fn narrow(&self, range: VirtRange) -> Node<'m, F, M> {
         let mut node = self.root;
         for depth in 0..F::LEVELS.len() - 1 {
-            if (range.start().0 ^ range.last().0) >> F::LEVELS[depth].shift != 0 {
+            if (range.start().0 ^ range.last().0) >> F::level(depth).shift != 0 {
                 break;
             }
-            let raw = node.load(F::LEVELS[depth].index(range.start()));
+            let raw = node.load(F::level(depth).index(range.start()));
             match F::walk(depth, raw) {
                 Walk::Table(table) if !F::is_marked(raw) || self.is_swapper() => {
                     // SAFETY: the entry was just read from the table at this depth.
@@ -148,21 +148,9 @@ impl<'p, 'm, F: Format, M: Machine> Editor<'p, 'm, F, M> {
         attrs: Attrs,
         run: bool,
     ) -> Result<F::Raw, EncodeError> {
-        self.leaf_here(depth, frame, attrs, run)
-    }
-
-    /// [`leaf`](Self::leaf) where it counts: with constants, little of it is left.
-    #[inline]
-    fn leaf_here(
-        &self,
-        depth: usize,
-        frame: PhysAddr,
-        attrs: Attrs,
-        run: bool,
-    ) -> Result<F::Raw, EncodeError> {
         let pxn = self.policy.pxn
             && attrs.user
-            && F::LEVELS[depth].leaf_pxn
+            && F::level(depth).leaf_pxn
             && attrs.access != crate::attr::Access::None;
         F::encode(depth, Entry::Leaf(Leaf { frame, attrs, run, pxn }))
     }
@@ -172,15 +160,15 @@ impl<'p, 'm, F: Format, M: Machine> Editor<'p, 'm, F, M> {
     pub(crate) fn link(&self, depth: usize, table: PhysAddr) -> Result<F::Raw, EncodeError> {
         let owner = self.policy.owner;
         // Where leaves have no such bit, their table's entry speaks for all of them.
-        let pxn = self.policy.pxn && owner == Owner::User && !F::LEVELS[depth + 1].leaf_pxn;
+        let pxn = self.policy.pxn && owner == Owner::User && !F::level(depth + 1).leaf_pxn;
         F::encode(depth, Entry::Table(TableEntry { table, owner, pxn }))
     }
 
     /// What neighbouring leaves at `depth` differ by.
     fn step(depth: usize, run: bool) -> F::Raw {
-        match F::LEVELS[depth].runs {
+        match F::level(depth).runs {
             Some(Runs::Identical) if run => F::Raw::default(),
-            _ => F::Raw::from_u64(1 << F::LEVELS[depth].shift),
+            _ => F::Raw::from_u64(1 << F::level(depth).shift),
         }
     }
 
@@ -188,6 +176,7 @@ impl<'p, 'm, F: Format, M: Machine> Editor<'p, 'm, F, M> {
     ///
     /// # Safety
     /// Nothing that runs uses what they map until they are made again.
+    #[inline(never)]
     unsafe fn break_entries(&self, node: &Node<'m, F, M>, range: VirtRange) {
         let indices = node.indices(range);
         // SAFETY: the caller vouches that nothing uses these mappings.
@@ -199,6 +188,7 @@ impl<'p, 'm, F: Format, M: Machine> Editor<'p, 'm, F, M> {
     }
 
     /// Cleans the entries of `node` at `indices` for walks that do not snoop.
+    #[inline(never)]
     fn clean(&self, node: &Node<'m, F, M>, indices: Range<usize>) {
         let (from, bytes) = node.bytes(indices);
         self.machine().clean(from, bytes);

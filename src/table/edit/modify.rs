@@ -76,6 +76,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     ///
     /// # Safety
     /// As for [`protect`](Self::protect); `change` gives the same answer to the same attributes.
+    #[inline(never)]
     pub unsafe fn modify(
         &mut self,
         range: VirtRange,
@@ -99,6 +100,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         Ok(flush)
     }
 
+    #[inline(never)]
     unsafe fn remove(
         &mut self,
         range: VirtRange,
@@ -124,6 +126,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
 
     /// Makes `range`, which cuts no leaf and no run, absent below `node`. Tables that become empty and
     /// need not stay go to `flush`.
+    #[inline(never)]
     unsafe fn forget(&self, node: &Node<'m, F, M>, range: VirtRange, flush: &mut Flush<'m, F, M>) {
         let indices = node.indices(range);
         if Self::is_pte(node.depth()) {
@@ -160,6 +163,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     }
 
     /// Whether nothing is left in `child`, of which `part` was just made absent.
+    #[inline(never)]
     fn is_empty(&self, child: &Node<'m, F, M>, part: VirtRange) -> bool {
         // Above the ptes, tables may have stayed in the part.
         let absent = if Self::is_pte(child.depth()) { child.indices(part) } else { 0..0 };
@@ -186,6 +190,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     }
 
     /// Hands a table and all that it owns to the flush.
+    #[inline(never)]
     unsafe fn give_up(&self, node: &Node<'m, F, M>, flush: &mut Flush<'m, F, M>) {
         if !Self::is_pte(node.depth()) {
             for index in 0..node.level().entries() {
@@ -203,6 +208,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
 
     /// The descriptor of a leaf with new attributes, and whether it is in a run: not where the format has
     /// no such run.
+    #[inline(never)]
     pub(super) fn changed(
         &self,
         depth: usize,
@@ -219,6 +225,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
 
     /// Gives the leaves in `range`, which cuts none of them, their new attributes. `uniform`, if there, promises
     /// that the ptes of each table agree in all but their frames, and knows the last kind of them.
+    #[inline(never)]
     pub(super) unsafe fn rewrite(
         &self,
         node: &Node<'m, F, M>,

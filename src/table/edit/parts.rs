@@ -25,6 +25,7 @@ impl<F: Format> Mapping<F> {
     }
 
     /// The part of `range` made of whole, aligned units of `1 << shift` bytes in both address spaces.
+    #[inline(never)]
     fn aligned(&self, range: VirtRange, shift: u32) -> Option<VirtRange> {
         let mask = (1_u32 << shift) - 1;
         if self.offset as u32 & mask != 0 {
@@ -52,6 +53,7 @@ pub(super) struct Parts {
 
 impl Parts {
     /// What is left of `range` before and after `middle`.
+    #[inline(never)]
     fn around(range: VirtRange, middle: VirtRange) -> [Option<VirtRange>; 2] {
         let part = |from: u32, to: u32| VirtRange::inclusive(VirtAddr(from), VirtAddr(to)).ok();
         let before = middle.start() > range.start();
@@ -79,6 +81,7 @@ impl Parts {
 
 impl<F: Format, M: Machine> Editor<'_, '_, F, M> {
     /// `va` mapped to `phys`, and all around it likewise.
+    #[inline(never)]
     pub(super) fn mapping(
         &self,
         va: VirtAddr,
@@ -87,13 +90,13 @@ impl<F: Format, M: Machine> Editor<'_, '_, F, M> {
         sizes: LeafSizes,
     ) -> Mapping<F> {
         let offset = phys.as_u64().wrapping_sub(u64::from(va.0));
-        let page = self.leaf(F::LEVELS.len() - 1, PhysAddr::default(), attrs, false);
-        Mapping { offset, attrs, sizes, page_bits: page.ok() }
+        Mapping { offset, attrs, sizes, page_bits: self.page_bits(attrs) }
     }
 
     /// Which entries at `depth` serve `range`.
+    #[inline(never)]
     pub(super) fn parts(&self, depth: usize, range: VirtRange, mapping: &Mapping<F>) -> Parts {
-        let level = &F::LEVELS[depth];
+        let level = F::level(depth);
         let mut parts = Parts { below: [Some(range), None], single: [None; 2], runs: None };
         if !level.leaf || !Self::is_pte(depth) && !mapping.sizes.contains(LeafSizes::BLOCKS) {
             return parts;
@@ -120,6 +123,7 @@ impl<F: Format, M: Machine> Editor<'_, '_, F, M> {
     }
 
     /// Whether leaves of this kind can be written for all of `range`.
+    #[inline(never)]
     pub(super) fn check_leaves(
         &self,
         depth: usize,
@@ -127,9 +131,13 @@ impl<F: Format, M: Machine> Editor<'_, '_, F, M> {
         mapping: &Mapping<F>,
         run: bool,
     ) -> Result<(), EditError> {
-        let shift = F::LEVELS[depth].shift + if run { RUN_SHIFT } else { 0 };
-        self.leaf(depth, mapping.phys(range.start()), mapping.attrs, run)?;
-        self.leaf(depth, mapping.phys(range.last().align_down(shift)), mapping.attrs, run)?;
+        let shift = F::level(depth).shift + if run { RUN_SHIFT } else { 0 };
+        let check = |va| self.leaf(depth, mapping.phys(va), mapping.attrs, run);
+        // The last reaches furthest; if it cannot be written, perhaps not even the first can.
+        if let Err(error) = check(range.last().align_down(shift)) {
+            check(range.start())?;
+            return Err(error.into());
+        }
         Ok(())
     }
 }

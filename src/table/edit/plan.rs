@@ -7,10 +7,11 @@ use crate::format::{Entry, Format};
 use crate::table::error::EditError;
 use crate::table::mem::Machine;
 use crate::table::node::Node;
-use crate::table::reserve::Need;
+use crate::table::reserve::{self, Need};
 
 impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     /// Finds the first thing in the way of mapping `range` in `node`, and counts the tables needed below.
+    #[inline(never)]
     pub(super) fn plan_map(
         &self,
         node: &Node<'m, F, M>,
@@ -42,6 +43,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     }
 
     /// Plans for `range` in the tables that the entries of `node` point to or will point to.
+    #[inline(never)]
     fn plan_below(
         &self,
         node: &Node<'m, F, M>,
@@ -67,6 +69,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
 
     /// Plans for `range` in the tables that entries of `node` point to, and finds what else stands there;
     /// absent entries do not matter.
+    #[inline(never)]
     fn plan_below_present(
         &self,
         node: &Node<'m, F, M>,
@@ -80,7 +83,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
                 Entry::Absent => {}
                 Entry::Table(table) => {
                     if !self.owns(&table) {
-                        need[node.depth() + 1] += 1;
+                        reserve::add(need, node.depth() + 1, 1);
                     }
                     // SAFETY: the entry was just read from this node.
                     self.plan_map(&unsafe { node.child(table) }, part, mapping, need)?;
@@ -93,6 +96,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     }
 
     /// Plans for `range` in `times` new tables at `depth`.
+    #[inline(never)]
     fn plan_absent(
         &self,
         depth: usize,
@@ -115,6 +119,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     }
 
     /// Plans for `range` in new tables below absent entries at `depth`, `times` over.
+    #[inline(never)]
     fn plan_absent_below(
         &self,
         depth: usize,
@@ -123,9 +128,9 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         need: &mut Need,
         times: usize,
     ) -> Result<(), EditError> {
-        let level = &F::LEVELS[depth];
+        let level = F::level(depth);
         let (first, last) = (level.index(range.start()), level.index(range.last()));
-        need[depth + 1] += times * (last - first + 1);
+        reserve::add(need, depth + 1, times * (last - first + 1));
         let mut plan = |index: usize, times: usize| match level
             .entry_span(range.start(), index)
             .intersection(range)

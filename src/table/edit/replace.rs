@@ -37,12 +37,12 @@ impl<F: Format, M: Machine> Editor<'_, '_, F, M> {
         let mut need = Need::default();
         self.plan_splits(page, &mut need)?;
         let mut reserve = Reserve::new(self.machine(), &need)?;
-        let index = F::LEVELS[depth].index(at);
+        let index = F::level(depth).index(at);
         // SAFETY: planned; the caller vouches for the split and for the new frame.
         unsafe {
             self.split_ends(page, &mut reserve);
             // Mapped by this tree, and no larger leaf is left there: it is in a table of ptes.
-            let Some(ptes) = planned(self.ptes(at)) else {
+            let Some(ptes) = planned(Self::ptes(&self.root, at, self.is_swapper())) else {
                 return Err(EditError::NotMapped { at });
             };
             ptes.store(index, F::Raw::default());

@@ -28,6 +28,7 @@ fn end(range: VirtRange) -> Option<VirtAddr> {
 
 impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     /// The leaf or run that `boundary` cuts in two, if any.
+    #[inline(never)]
     fn cut(&self, boundary: VirtAddr) -> Option<Cut<'m, F, M>> {
         let mut node = self.root;
         loop {
@@ -45,6 +46,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     }
 
     /// The same translation as the cut leaf's, for smaller leaves.
+    #[inline(never)]
     fn same(&self, cut: &Cut<'m, F, M>, boundary: VirtAddr) -> Mapping<F> {
         let level = cut.node.level();
         // Each word of an identical run holds the run's base; other leaves hold their own.
@@ -57,6 +59,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
 
     /// Checks that the leaves cut by the ends of `range` can be split, and counts the tables for it. Whether
     /// there are any.
+    #[inline(never)]
     pub(super) fn plan_splits(&self, range: VirtRange, need: &mut Need) -> Result<bool, EditError> {
         let start = Some(range.start());
         let ends = [start, end(range)].map(|boundary| boundary.map(|at| (at, self.plan_split(at))));
@@ -64,7 +67,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         for (boundary, from) in ends.into_iter().flatten() {
             let Some(from) = from? else { continue };
             for (depth, need) in need.iter_mut().enumerate().take(F::LEVELS.len()).skip(from) {
-                let shift = F::LEVELS[depth - 1].shift;
+                let shift = F::level(depth - 1).shift;
                 // Both ends may cut the same entry: then one table serves both.
                 let shared = first.is_some_and(|(other, from)| {
                     depth >= from
@@ -82,6 +85,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
 
     /// If something crosses `boundary`: the depth from which tables are needed so that nothing does, that
     /// behind the last for none.
+    #[inline(never)]
     fn plan_split(&self, boundary: VirtAddr) -> Result<Option<usize>, EditError> {
         let Some(cut) = self.cut(boundary) else { return Ok(None) };
         let at = cut.span.start();
@@ -94,11 +98,11 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
             self.check_leaves(depth, cut.span, &mapping, false)?;
         }
         let below = (depth + 1..F::LEVELS.len())
-            .take_while(|depth| !boundary.is_aligned(F::LEVELS[depth - 1].shift));
+            .take_while(|depth| !boundary.is_aligned(F::level(depth - 1).shift));
         let mut from = F::LEVELS.len();
         for depth in below {
             from = from.min(depth);
-            let span = VirtRange::aligned(boundary, F::LEVELS[depth - 1].shift);
+            let span = VirtRange::aligned(boundary, F::level(depth - 1).shift);
             self.check_leaves(depth, span, &mapping, false)?;
         }
         Ok(Some(from))
@@ -109,6 +113,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     /// # Safety
     /// Nothing that runs uses what is split; the reserve holds what [`plan_splits`](Self::plan_splits)
     /// counted.
+    #[inline(never)]
     pub(super) unsafe fn split_ends(&self, range: VirtRange, reserve: &mut Reserve<'m, F, M>) {
         for boundary in [Some(range.start()), end(range)].into_iter().flatten() {
             while let Some(cut) = self.cut(boundary) {
@@ -125,6 +130,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     }
 
     /// Turns a run into sixteen leaves.
+    #[inline(never)]
     unsafe fn split_run(&self, cut: &Cut<'m, F, M>, boundary: VirtAddr) {
         // SAFETY: the caller of `split_ends` vouches that nothing uses it; it maps the same as before.
         unsafe {
@@ -136,6 +142,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     }
 
     /// Turns a leaf into a table of leaves, in the largest that do not cross `boundary`.
+    #[inline(never)]
     unsafe fn split_leaf(
         &self,
         cut: &Cut<'m, F, M>,

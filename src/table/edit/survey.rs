@@ -107,6 +107,7 @@ impl<F: Format, M: Machine> Survey<F, M> for Change<'_, '_, F, M> {
 
 impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     /// Looks at every entry that serves `range` in `node` and below.
+    #[inline(never)]
     pub(super) fn survey(
         &self,
         node: &Node<'m, F, M>,

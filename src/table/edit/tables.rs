@@ -7,7 +7,7 @@ use crate::table::error::EditError;
 use crate::table::flush::publish;
 use crate::table::mem::Machine;
 use crate::table::node::Node;
-use crate::table::reserve::{Need, Reserve};
+use crate::table::reserve::{self, Need, Reserve};
 
 impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     /// Links an empty table at every absent entry for `range` that `wanted` asks for, given its depth and what
@@ -15,6 +15,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     ///
     /// # Errors
     /// [`EditError::OutOfMemory`]; nothing was changed.
+    #[inline(never)]
     pub fn link_tables(
         &mut self,
         range: VirtRange,
@@ -39,7 +40,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
             at: node.span(at, index).start(),
             by: node.entry(index),
         };
-        let Some(ptes) = self.ptes(at) else {
+        let Some(ptes) = Self::ptes(&self.root, at, self.is_swapper()) else {
             return Err(by(&self.narrow(range), self.narrow(range).index(at)));
         };
         match ptes.indices(range).find(|&index| ptes.load(index) != F::Raw::default()) {
@@ -48,6 +49,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         }
     }
 
+    #[inline(never)]
     fn plan_tables(
         &self,
         depth: usize,
@@ -56,7 +58,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         wanted: &dyn Fn(usize, VirtRange) -> bool,
         need: &mut Need,
     ) {
-        let level = &F::LEVELS[depth];
+        let level = F::level(depth);
         for index in level.index(range.start())..=level.index(range.last()) {
             let Some(part) = level.entry_span(range.start(), index).intersection(range) else {
                 continue;
@@ -66,7 +68,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
             }
             let child = match node.map_or(Entry::Absent, |node| node.entry(index)) {
                 Entry::Absent => {
-                    need[depth + 1] += 1;
+                    reserve::add(need, depth + 1, 1);
                     None
                 }
                 // SAFETY: the entry was just read from this node.
@@ -77,6 +79,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         }
     }
 
+    #[inline(never)]
     fn build_tables(
         &self,
         node: &Node<'m, F, M>,
