@@ -14,7 +14,32 @@ both_formats!(
     an_identity_mapping_in_the_kernel_half_ends_it,
     low_vectors_leave_no_place,
     shrinks,
+    memory_by_the_byte,
 );
+
+/// What an empty address space takes, and 1 GiB of small pages in it: numbers, not formulas.
+fn memory_by_the_byte<F: Format>() {
+    let (empty, gib) = match F::LEVELS.len() {
+        // A pte table has 1 KiB.
+        2 => (16 << 10, 1 << 20),
+        // The 32 bytes of a root, and the table for Linux's window; a pmd and 512 tables of ptes.
+        _ => (32 + (4 << 10), (2 << 20) + (4 << 10)),
+    };
+    let (host, layout) = (Host::<F>::new(), linux());
+    let mut swapper = swapper(&host, &layout);
+    swapper.seal().unwrap();
+    let bytes = || -> usize {
+        let tables = F::LEVELS.iter().zip(host.counts());
+        tables.map(|(level, count)| count * level.table_bytes()).sum()
+    };
+    let before = bytes();
+    let mut pgd = swapper.pgd_alloc().unwrap();
+    assert_eq!(bytes() - before, empty);
+    let data = Attrs::user(Access::ReadWrite);
+    pgd.map_at(range(0x4000_0000, 0x8000_0000), 0x8000_0000, data, LeafSizes::PAGES).unwrap();
+    assert_eq!(bytes() - before, empty + gib);
+    free(&host, pgd);
+}
 
 /// A pgd that was freed is the next one, and nobody could tell it from a new one.
 fn comes_back_as_new<F: Format>() {
