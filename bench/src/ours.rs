@@ -81,11 +81,16 @@ impl<F: Format> Contender for Ours<F> {
         let data = Attrs::kernel(Access::ReadWrite);
         // SAFETY: nobody walks the tables.
         unsafe { swapper.map(lowmem, TABLES, data, LeafSizes::LARGEST) }.expect("it is empty");
+        // The tables that every pgd has copies of are swapper's, and stay.
+        swapper.seal().expect("the heap is large");
         swapper
     }
 
     fn used(kernel: &Self::Kernel) -> usize {
-        kernel.machine().0.used()
+        // What was freed and is kept is in nobody's use: a root, and the private table below it.
+        let private = LAYOUT.private_tables::<F>().len() * F::level(1).table_bytes();
+        let spare = F::level(0).table_bytes() + private;
+        kernel.machine().0.used() - kernel.spare_pgds() * spare
     }
 
     fn create(kernel: &mut Self::Kernel, frames: usize) -> Self {
@@ -133,8 +138,8 @@ impl<F: Format> Contender for Ours<F> {
         found.is_some_and(|found| found.access() == Access::ReadWrite)
     }
 
-    fn destroy(self, _: &mut Self::Kernel) {
+    fn destroy(self, kernel: &mut Self::Kernel) {
         // SAFETY: as above.
-        unsafe { self.pgd.pgd_free() }
+        unsafe { kernel.pgd_free(self.pgd) }
     }
 }
