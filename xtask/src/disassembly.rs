@@ -10,6 +10,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::Outcome;
+use crate::command::root;
 use crate::elf::Elf;
 use crate::image::{Format, shown};
 use crate::inlining::{Function, Inlining};
@@ -73,14 +74,24 @@ impl Store {
     }
 }
 
+/// The library's one file whose code may end in a panic in a finished image: `linked_list_allocator` checks itself.
+const MAY_PANIC: &str = "src/table/heap.rs";
+
 /// Checks the image of `format`, and says in a line what it found.
 ///
 /// # Errors
-/// A descriptor store of the wrong kind and where it comes from; none found at all; the image cannot be read.
+/// A descriptor store of the wrong kind and where it comes from; none found at all; a way to panic in the library; the
+/// image cannot be read.
 pub fn check(format: Format, image: &Path) -> Outcome<String> {
     let complain = |problem: String| format!("{format}: {}: {problem}", shown(image));
     let file = fs::read(image).map_err(|error| complain(error.to_string()))?;
     let sites = descriptor_stores(&file).map_err(complain)?;
+    if let Some((address, function)) = panics(&file).map_err(complain)?.first() {
+        return Err(complain(format!(
+            "{} ({}) can panic at {address:#010x}",
+            function.name, function.file
+        )));
+    }
     let wanted = Store::of_descriptor(format);
     if let Some((address, store)) = sites.iter().find(|(_, store)| *store != wanted) {
         return Err(complain(format!(
@@ -92,9 +103,10 @@ pub fn check(format: Format, image: &Path) -> Outcome<String> {
         0 => Err(complain(
             "no store of a descriptor was found; was TableMemory::store renamed?".into(),
         )),
-        count => {
-            Ok(format!("{format}: {count} stores of descriptors, each one {}", mnemonic(wanted)))
-        }
+        count => Ok(format!(
+            "{format}: {count} stores of descriptors, each one {}; the library panics nowhere",
+            mnemonic(wanted)
+        )),
     }
 }
 
@@ -121,6 +133,42 @@ fn descriptor_stores(file: &[u8]) -> Outcome<Vec<(u32, Store)>> {
     Ok(sites)
 }
 
+/// Where code of the library's own goes to a function that panics: a bounds check, a division, an overflow. What a
+/// caller's closure does, inlined there, is the caller's.
+fn panics(file: &[u8]) -> Outcome<Vec<(u32, Function)>> {
+    let elf = Elf::read(file)?;
+    let inlining = Inlining::read(&elf)?;
+    let panicking: Vec<u32> = elf
+        .symbols()?
+        .filter(|(name, _)| name.contains("core9panicking"))
+        .map(|(_, at)| at)
+        .collect();
+    let (root, library) = (root(), root().join("src"));
+    let mut found = Vec::new();
+    for (address, instruction) in elf.instructions()? {
+        if !branch(address, instruction).is_some_and(|to| panicking.contains(&to)) {
+            continue;
+        }
+        let functions = inlining.functions(address)?;
+        let ours =
+            functions.into_iter().find(|function| Path::new(&function.file).starts_with(&root));
+        if let Some(function) = ours
+            && Path::new(&function.file).starts_with(&library)
+            && !function.file.ends_with(MAY_PANIC)
+        {
+            found.push((address, function));
+        }
+    }
+    Ok(found)
+}
+
+/// Where B or BL at `address` goes (DDI 0406C A8.8.18, A8.8.25).
+fn branch(address: u32, instruction: u32) -> Option<u32> {
+    let is = instruction & 0x0e00_0000 == 0x0a00_0000 && instruction >> 28 != 0xf;
+    let offset = (instruction << 8) as i32 >> 6;
+    is.then(|| address.wrapping_add(8).wrapping_add_signed(offset))
+}
+
 /// Whether a function is [`STORE`].
 fn is_store(function: &Function) -> bool {
     function.file.ends_with(STORE_FILE) && function.name.split('<').next() == Some(STORE)
@@ -128,7 +176,15 @@ fn is_store(function: &Function) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::Store;
+    use super::{Store, branch};
+
+    #[test]
+    fn branches_are_followed() {
+        assert_eq!(branch(0x1000, 0xeb00_0001), Some(0x100c)); // bl
+        assert_eq!(branch(0x1000, 0x0aff_fffe), Some(0x1000)); // beq .
+        assert_eq!(branch(0x1000, 0xfb00_0000), None); // blx, to Thumb
+        assert_eq!(branch(0x1000, 0xe12f_ff31), None); // blx r1
+    }
 
     #[test]
     fn stores_are_told_from_everything_else() {

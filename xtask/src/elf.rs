@@ -124,16 +124,26 @@ impl<'a> Elf<'a> {
             .collect())
     }
 
-    /// `$a`, `$t` and `$d`, perhaps with a suffix: from this address on A32, Thumb, or data.
-    fn mapping_symbols(&self) -> Outcome<Vec<(u32, char)>> {
+    /// Names and addresses.
+    ///
+    /// # Errors
+    /// The file has none.
+    pub fn symbols(&self) -> Outcome<impl Iterator<Item = (&'a str, u32)>> {
         let table = self.sections.iter().find(|section| section.kind == SYMTAB);
         let table = table.ok_or("the image has no symbols: it must not be stripped")?;
         let strings = self.sections.get(table.link).map_or(&[][..], |section| section.bytes);
-        let marks = table.bytes.chunks_exact(16).filter_map(|symbol| {
-            let mut name = text(strings, word(symbol, 0)? as usize)?.chars();
+        Ok(table.bytes.chunks_exact(16).filter_map(|symbol| {
+            Some((text(strings, word(symbol, 0)? as usize)?, word(symbol, 4)?))
+        }))
+    }
+
+    /// `$a`, `$t` and `$d`, perhaps with a suffix: from this address on A32, Thumb, or data.
+    fn mapping_symbols(&self) -> Outcome<Vec<(u32, char)>> {
+        let marks = self.symbols()?.filter_map(|(name, at)| {
+            let mut name = name.chars();
             let (dollar, kind, rest) = (name.next()?, name.next()?, name.next());
             (dollar == '$' && "atd".contains(kind) && rest.is_none_or(|rest| rest == '.'))
-                .then_some((word(symbol, 4)?, kind))
+                .then_some((at, kind))
         });
         Ok(marks.collect())
     }

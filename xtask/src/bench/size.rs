@@ -29,6 +29,21 @@ struct Code {
     modules: Sizes,
     /// By the function of the library that the compiler left whole: what is inlined there counts there.
     functions: Sizes,
+    /// What only prints: `Debug` and `Display`.
+    texts: usize,
+    /// The walker of foreign tables.
+    inspector: usize,
+}
+
+impl Code {
+    fn all(&self) -> usize {
+        self.modules.values().sum()
+    }
+
+    /// What a kernel has that prints nothing of the library's and inspects no foreign machine.
+    fn bare(&self) -> usize {
+        self.all() - self.texts - self.inspector
+    }
 }
 
 /// Builds the images of `formats` and says how much code is the library's.
@@ -54,22 +69,32 @@ fn measure(image: &Path) -> Outcome<Code> {
     let elf = Elf::read(&file).map_err(complain)?;
     let inlining = Inlining::read(&elf).map_err(complain)?;
     let library = root().join("src");
-    let mut code = Code { modules: Sizes::new(), functions: Sizes::new() };
+    let (modules, functions) = (Sizes::new(), Sizes::new());
+    let mut code = Code { modules, functions, texts: 0, inspector: 0 };
     for (address, _) in elf.instructions().map_err(complain)? {
         let functions = inlining.functions(address).map_err(complain)?;
         let ours = |function: &Function| {
             Some(module(Path::new(&function.file).strip_prefix(&library).ok()?))
         };
         let Some(innermost) = functions.iter().find_map(ours) else { continue };
+        if functions.iter().any(|function| name(function) == "fmt") {
+            code.texts += 4;
+        } else if innermost.starts_with("table::inspect") {
+            code.inspector += 4;
+        }
         *code.modules.entry(innermost).or_default() += 4;
         if let Some(outermost) = functions.last()
             && let Some(module) = ours(outermost)
         {
-            let name = outermost.name.split('<').next().unwrap_or_default();
-            *code.functions.entry(format!("{module}::{name}")).or_default() += 4;
+            *code.functions.entry(format!("{module}::{}", name(outermost))).or_default() += 4;
         }
     }
     Ok(code)
+}
+
+/// Its name, without its parameters.
+fn name(function: &Function) -> &str {
+    function.name.split('<').next().unwrap_or_default()
 }
 
 /// The module of a file of the library: `table/edit/map.rs` is `table::edit::map`.
@@ -91,12 +116,15 @@ fn table(all: &[(Format, Code)]) -> String {
         line.extend(all.iter().map(|(_, code)| size(&code.modules)));
         lines.push(line);
     }
-    let mut line = vec!["all of it".to_string()];
-    line.extend(all.iter().map(|(_, code)| code.modules.values().sum::<usize>().to_string()));
-    lines.push(line);
-    let mut line = vec!["reach".to_string()];
-    line.extend(all.iter().map(|_| format!("≤ {REACH}")));
-    lines.push(line);
+    let mut row = |name: &str, size: &dyn Fn(&Code) -> String| {
+        let sizes = all.iter().map(|(_, code)| size(code));
+        lines.push([name.to_string()].into_iter().chain(sizes).collect());
+    };
+    row("all of it", &|code| code.all().to_string());
+    row("of that, Debug and Display", &|code| code.texts.to_string());
+    row("of that, the inspector", &|code| code.inspector.to_string());
+    row("without both", &|code| code.bare().to_string());
+    row("reach", &|_| format!("≤ {REACH}"));
     columns::align(&lines, &[0])
 }
 
