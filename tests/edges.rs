@@ -265,15 +265,22 @@ fn b10_sealed_entries<F: Format>() {
         swapper.unmap_now(range(0xBF00_1000, 0xBF00_2000)).unwrap();
         host.audit(swapper.root(), &[pgd.root()]);
     }
-    // The entry of the low vectors, though absent, and though no table.
-    let (host, layout) = (Host::<F>::new(), low_vectors(0xC000_0000));
-    let mut swapper = empty_swapper(&host, &layout);
-    let pgd = pgd(&host, &mut swapper);
-    let before = host.snapshot();
-    let sealed = Err(EditError::Sealed { at: VirtAddr(0) });
-    assert_eq!(swapper.map_at(range(0, 0x1000), 0x7000_0000, DATA, LARGEST), sealed);
-    assert_same(&host.snapshot(), &before);
-    free(&host, pgd);
+    // The entry of the low vectors, though absent, and though no table: its table may be there from before.
+    for was_mapped in [false, true] {
+        let (host, layout) = (Host::<F>::new(), low_vectors(0xC000_0000));
+        let mut swapper = empty_swapper(&host, &layout);
+        let vectors = range(0, 0x1000);
+        if was_mapped {
+            swapper.map_at(vectors, 0x7000_0000, DATA, LARGEST).unwrap();
+            swapper.unmap_now(vectors).unwrap();
+        }
+        let pgd = pgd(&host, &mut swapper);
+        let before = host.snapshot();
+        let sealed = Err(EditError::Sealed { at: VirtAddr(0) });
+        assert_eq!(swapper.map_at(vectors, 0x7000_0000, DATA, LARGEST), sealed);
+        assert_same(&host.snapshot(), &before);
+        free(&host, pgd);
+    }
 }
 
 /// A stray word at any depth stops walks, and edits refuse it.

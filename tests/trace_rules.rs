@@ -181,6 +181,26 @@ everywhere! {
         expect(&events, "acwi");
     }
 
+    /// Of a spare root one word is stored, the one that chained it to the next, and it is as published as all of a new
+    /// root.
+    fn b31_r3_pgd_alloc_of_a_spare(fixture, expect) {
+        let pgds = [(); 2].map(|()| fixture.system.swapper.pgd_alloc().expect("memory"));
+        for pgd in pgds {
+            let root = pgd.root().as_u64();
+            fixture.system.sim.adopt(root, None, false);
+            fixture.system.sim.set_offline(root, true);
+            // SAFETY: no CPU has run it.
+            unsafe { fixture.system.swapper.pgd_free(pgd) };
+        }
+        let events = fixture.trace(true, |system| {
+            let pgd = system.swapper.pgd_alloc().expect("a spare");
+            assert!(system.sim.revive(pgd.root().as_u64(), None));
+            // As above.
+            let _ = pgd;
+        });
+        expect(&events, "scwi");
+    }
+
     /// Every table of an address space that ran is freed behind the invalidation.
     fn r29_pgd_free(fixture, expect) {
         (0..fixture.system.sim.setup().cpus).for_each(|cpu| fixture.system.switch(cpu, None));
