@@ -41,6 +41,10 @@ fn run(kernel: &'static Kernel) -> ! {
         tests::HIGH_MEMORY,
         tests::MEMORY_MAP,
         tests::SMP_ARRIVAL,
+        tests::SMP_FAULTS,
+        tests::SMP_SHOOTDOWN,
+        tests::SMP_SEALED,
+        tests::SMP_STORM,
         // What all of them leave behind: it stays last.
         tests::LAST,
     ])

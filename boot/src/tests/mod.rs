@@ -52,7 +52,10 @@ pub use permissions::TESTS as PERMISSIONS;
 pub use removal::TESTS as REMOVAL;
 pub use runs::TESTS as RUNS;
 pub use sealed::TESTS as SEALED;
-pub use smp::ARRIVAL as SMP_ARRIVAL;
+pub use smp::{
+    ARRIVAL as SMP_ARRIVAL, FAULTS as SMP_FAULTS, SEALED as SMP_SEALED, SHOOTDOWN as SMP_SHOOTDOWN,
+    STORM as SMP_STORM,
+};
 pub use splits::TESTS as SPLITS;
 pub use start::TESTS as START;
 pub use switching::TESTS as SWITCHING;
