@@ -66,43 +66,64 @@ pub fn pass(format: Format, guest: &Guest) -> Outcome<Counts> {
     })
 }
 
-/// Judges a run by all that it said and how it ended; counts its programs.
+/// Builds it and has it count instructions; what it said.
+///
+/// # Errors
+/// It does not build, or is red.
+pub fn measure(format: Format) -> Outcome<String> {
+    let elf = Binary::HobbyKernel.build(format)?;
+    let guest = Guest { counting: true, words: vec!["bench".into()], ..Guest::default() };
+    let (said, ending) = qemu::run(&guest, &elf, false)?;
+    match verdict(&said, ending, format) {
+        Ok(_) => Ok(said),
+        Err(problem) => {
+            println!("{}\n{}", image::shown(&elf), said.trim_end());
+            Err(format!("hobby-kernel, {format}: {problem}"))
+        }
+    }
+}
+
+/// Judges a run of the programs by all that it said and how it ended; counts the programs.
 ///
 /// # Errors
 /// The first thing that is wrong.
 pub fn judge(format: Format, said: &str, ending: Ending) -> Outcome<Counts> {
-    let red = |what: String| Err(format!("hobby-kernel, {format}: {what}"));
+    let judged = verdict(said, ending, format).and_then(|counts| {
+        let missing = SAID.iter().find(|line| !said.contains(**line));
+        missing.map_or(Ok(counts), |line| Err(format!("it never said \"{line}\"")))
+    });
+    judged.map_err(|problem| format!("hobby-kernel, {format}: {problem}"))
+}
+
+/// What it says of itself, and whether that is consistent.
+fn verdict(said: &str, ending: Ending, format: Format) -> Outcome<Counts> {
     if let Some(line) = said.lines().find(|line| line.starts_with("panic: ")) {
-        return red(line.into());
+        return Err(line.into());
     }
     match ending {
         Ending::Exited(_) => {}
-        Ending::TimedOut(limit) => return red(format!("no end within {} s", limit.as_secs())),
-        Ending::Flooded => return red("it would not stop talking".into()),
+        Ending::TimedOut(limit) => return Err(format!("no end within {} s", limit.as_secs())),
+        Ending::Flooded => return Err("it would not stop talking".into()),
     }
     let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default().trim_end();
-    let prefix = format!("hobby-kernel {format}: ");
-    let Some(verdict) = last.strip_prefix(&prefix) else {
-        return red(format!("no verdict; its last line was \"{last}\""));
+    let Some(verdict) = last.strip_prefix(&format!("hobby-kernel {format}: ")) else {
+        return Err(format!("no verdict; its last line was \"{last}\""));
     };
     let (right, rest) = verdict.split_once(" programs ended as they should, ").unwrap_or_default();
     let passed = right.parse().unwrap_or(0);
     if rest != "0 did not; memory balanced; preemption seen" || passed == 0 {
-        return red(verdict.into());
+        return Err(verdict.into());
     }
     let used = |when: &str| said.lines().find_map(|line| line.strip_prefix(when)).map(str::trim);
     let (before, after) = (used("in use before:"), used("in use after:"));
     if before.is_none() || before != after {
-        return red(format!("memory in use: {before:?} before, {after:?} after"));
-    }
-    if let Some(missing) = SAID.iter().find(|line| !said.contains(**line)) {
-        return red(format!("it never said \"{missing}\""));
+        return Err(format!("memory in use: {before:?} before, {after:?} after"));
     }
     match ending {
         Ending::Exited(Some(0)) => Ok(Counts { passed, failed: 0 }),
         Ending::Exited(Some(status)) => {
-            red(format!("all went well, but it ended with exit status {status}"))
+            Err(format!("all went well, but it ended with exit status {status}"))
         }
-        _ => red("all went well, but a signal ended it".into()),
+        _ => Err("all went well, but a signal ended it".into()),
     }
 }

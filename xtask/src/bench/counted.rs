@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::Outcome;
 use crate::image::{Binary, Format};
 use crate::qemu::{self, Guest, Show};
+use crate::{Outcome, example};
 
 /// Room for the bench image's table heap, and a linear map up to where its identity mapping lies.
 const MEMORY: &str = "1G";
@@ -61,7 +61,7 @@ pub fn decimal(number: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_string()
 }
 
-/// Builds the bench image of `format`, boots it and reads what it counted.
+/// Builds the bench image of `format` and the example kernel, boots them and reads what they counted.
 ///
 /// # Errors
 /// It does not build, is red (a wrong answer is), or does not count.
@@ -75,5 +75,6 @@ pub fn measure(format: Format, quick: bool) -> Outcome<Counted> {
     };
     let image = Binary::Bench.build(format)?;
     let (_, said) = qemu::listen(format, &guest, &image, Show::WhenRed)?;
-    Counted::read(&said).map_err(|problem| format!("{format}: {problem}"))
+    let told = example::measure(format)?;
+    Counted::read(&format!("{said}\n{told}")).map_err(|problem| format!("{format}: {problem}"))
 }
