@@ -7,14 +7,14 @@ use armv7a_mm::addr::{VirtAddr, VirtRange};
 use armv7a_mm::armv7::barrier::isb;
 use armv7a_mm::armv7::cp15::{PMCNTENSET, PMCR};
 use armv7a_mm::attr::{Access, Attrs};
+use armv7a_mm::table::context::Context;
 use armv7a_mm::table::edit::LeafSizes;
 use semihosting::experimental::env;
 
 use crate::frames::FRAMES;
 use crate::memory::LAYOUT;
-use crate::processes::{leave_user_space, switch_to};
 use crate::space::Space;
-use crate::swapper::swapper;
+use crate::swapper::{enter_space, leave_space, swapper};
 use crate::{println, traps};
 
 /// Whether that is what the command line asks for.
@@ -55,7 +55,10 @@ fn read(at: VirtAddr) -> u32 {
 /// modules' window after the running address space was made.
 pub fn kernel_faults() {
     const SLOTS: u32 = 5;
-    let space = Space::new().expect("memory for an address space");
+    let mut space = Space::new().expect("memory for an address space");
+    let context = Context::new(space.root());
+    // SAFETY: the context outlives the space, which never ran.
+    unsafe { space.set_context(&context) };
     let frame = FRAMES.lock().allocate().expect("a frame");
     let slot = |index: u32| VirtAddr(LAYOUT.spec().modules.start + (index << 21));
     for index in 1..=SLOTS {
@@ -63,12 +66,13 @@ pub fn kernel_faults() {
         // SAFETY: the modules' window is empty there, and the frame is ours.
         unsafe { swapper().lock().map(page, frame, data, LeafSizes::PAGES) }.expect("a table");
     }
-    switch_to(&space);
+    // SAFETY: its pgd was just told.
+    unsafe { enter_space(&context) };
     let before = traps::synced();
     // The same read again, which does not fault, is not part of the fault.
     let count: u32 = (1..=SLOTS).map(|index| read(slot(index)) - read(slot(index))).sum();
     assert_eq!(traps::synced(), before + SLOTS, "each first read faults");
     println!("count hobby_sync {count} {SLOTS}");
-    leave_user_space();
+    leave_space();
     space.free();
 }

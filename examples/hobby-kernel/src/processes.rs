@@ -1,16 +1,13 @@
 //! Processes, and whose turn it is.
 
-use armv7a_mm::armv7::barrier::{ISH, dsb, isb};
-use armv7a_mm::armv7::mmu;
-use armv7a_mm::armv7::tlb::{self, Reach};
-use armv7a_mm::attr::Asid;
+use armv7a_mm::table::context::Context;
 use armv7a_mm::table::mem::OutOfMemory;
 use spin::Mutex;
 
 use crate::abi::Program;
 use crate::ending::Ending;
 use crate::space::{STACK_END, Space};
-use crate::swapper::view;
+use crate::swapper::{enter_space, leave_space};
 use crate::traps::Registers;
 use crate::{image, plan, println};
 
@@ -28,14 +25,26 @@ pub struct Processes {
 /// A process.
 pub struct Process {
     pid: u32,
-    /// The process that waits for it, 0 for none.
-    parent: u32,
+    parent: Parent,
     program: Program,
     state: State,
     /// While it does not run.
     registers: Registers,
+    /// What `space` is known by while it runs. It stays where it is, in its slot, until the process is gone.
+    context: Context,
     /// Until it ends.
     space: Option<Space>,
+}
+
+/// Who wants to know how a process ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Parent {
+    /// The plan, which started it.
+    Plan,
+    /// The process of this number, which forked it.
+    Process(u32),
+    /// Nobody any more.
+    Nobody,
 }
 
 #[derive(Clone, Copy)]
@@ -45,6 +54,21 @@ enum State {
     Waiting,
     /// And nobody has asked how.
     Ended(Ending),
+}
+
+/// What there is to wait for.
+pub enum Wait {
+    /// Nothing.
+    NoChildren,
+    /// All children go on. The process waits until one has ended; then it asks again.
+    Blocked,
+    /// A child has ended.
+    Ended {
+        /// Its number.
+        pid: u32,
+        /// How.
+        ending: Ending,
+    },
 }
 
 impl Process {
@@ -68,7 +92,7 @@ impl Processes {
         let mut registers = Registers::user(image::START, STACK_END);
         registers.r[0] = program as u32;
         registers.r[1] = argument;
-        self.add(0, program, registers, Space::new()?)
+        self.add(Parent::Plan, program, registers, Space::new()?)
     }
 
     /// Adds a copy of the running process, which `registers` are; its number.
@@ -81,12 +105,12 @@ impl Processes {
         let parent = self.current();
         let (pid, program) = (parent.pid, parent.program);
         let space = parent.space().fork()?;
-        self.add(pid, program, child, space)
+        self.add(Parent::Process(pid), program, child, space)
     }
 
     fn add(
         &mut self,
-        parent: u32,
+        parent: Parent,
         program: Program,
         registers: Registers,
         space: Space,
@@ -96,9 +120,18 @@ impl Processes {
             return Err(OutOfMemory);
         };
         self.last_pid += 1;
-        let (pid, state) = (self.last_pid, State::Ready);
-        *slot = Some(Process { pid, parent, program, state, registers, space: Some(space) });
-        Ok(pid)
+        let process = slot.insert(Process {
+            pid: self.last_pid,
+            parent,
+            program,
+            state: State::Ready,
+            registers,
+            context: Context::new(space.root()),
+            space: None,
+        });
+        // SAFETY: the slot outlives the space, which never ran.
+        unsafe { process.space.insert(space).set_context(&process.context) };
+        Ok(process.pid)
     }
 
     /// The one that runs.
@@ -108,7 +141,8 @@ impl Processes {
 
     /// The registers of the first to run, in its address space.
     pub fn first(&mut self) -> Registers {
-        switch_to(self.current().space());
+        // SAFETY: `add` told its pgd.
+        unsafe { enter_space(&self.current().context) };
         self.current().registers
     }
 
@@ -131,7 +165,8 @@ impl Processes {
         };
         if next != self.current {
             self.current = next;
-            switch_to(self.current().space());
+            // SAFETY: `add` told its pgd.
+            unsafe { enter_space(&self.current().context) };
         }
         *registers = self.current().registers;
     }
@@ -139,77 +174,53 @@ impl Processes {
     /// Ends the running process, and runs the next.
     pub fn end(&mut self, registers: &mut Registers, ending: Ending) {
         let process = self.current();
-        let (pid, parent) = (process.pid, process.parent);
-        if parent == 0 || matches!(ending, Ending::Killed(_)) {
-            println!("[{pid}] {:?}: {ending}", process.program);
+        let (pid, parent, program) = (process.pid, process.parent, process.program);
+        if parent == Parent::Plan || matches!(ending, Ending::Killed(_)) {
+            println!("[{pid}] {program:?}: {ending}");
         }
-        let space = process.space.take();
         process.state = State::Ended(ending);
-        leave_user_space();
-        space.into_iter().for_each(Space::free);
-        if parent == 0 {
-            plan::note(process.program, ending);
-            self.slots[self.current] = None;
-        }
-        // Children that nobody will ask for, and the parent that waits for this one.
+        leave_space();
+        process.space.take().into_iter().for_each(Space::free);
         for slot in &mut self.slots {
-            match slot {
-                Some(process) if process.parent == pid => {
-                    process.parent = 0;
-                    if matches!(process.state, State::Ended(_)) {
-                        *slot = None;
-                    }
-                }
-                Some(process) if process.pid == parent => {
-                    if matches!(process.state, State::Waiting) {
-                        process.state = State::Ready;
-                    }
-                }
-                _ => {}
+            let Some(process) = slot else { continue };
+            if process.parent == Parent::Process(pid) {
+                process.parent = Parent::Nobody;
             }
+            if parent == Parent::Process(process.pid) && matches!(process.state, State::Waiting) {
+                process.state = State::Ready;
+            }
+            // What nobody will ask for goes: this one, or children of its that ended before.
+            if matches!(
+                (process.state, process.parent),
+                (State::Ended(_), Parent::Plan | Parent::Nobody)
+            ) {
+                *slot = None;
+            }
+        }
+        if parent == Parent::Plan {
+            plan::note(program, ending);
         }
         self.resume(registers);
     }
 
-    /// A child of the running process that has ended, taken out: its number and how. `None` if it has no children;
-    /// `Some(None)` if they all go on: it waits then, and asks again once one has ended.
-    pub fn wait(&mut self) -> Option<Option<(u32, Ending)>> {
-        let parent = self.current().pid;
-        let mut has_children = false;
+    /// Looks for a child of the running process that has ended, and takes it out.
+    pub fn wait(&mut self) -> Wait {
+        let parent = Parent::Process(self.current().pid);
+        let mut answer = Wait::NoChildren;
         for slot in &mut self.slots {
-            let Some(process) = slot else { continue };
-            if process.parent != parent {
+            let Some(process) = slot.as_ref().filter(|process| process.parent == parent) else {
                 continue;
-            }
-            has_children = true;
+            };
             if let State::Ended(ending) = process.state {
                 let pid = process.pid;
                 *slot = None;
-                return Some(Some((pid, ending)));
+                return Wait::Ended { pid, ending };
             }
+            answer = Wait::Blocked;
         }
-        if !has_children {
-            return None;
+        if matches!(answer, Wait::Blocked) {
+            self.current().state = State::Waiting;
         }
-        self.current().state = State::Waiting;
-        Some(None)
+        answer
     }
-}
-
-/// Runs in `space` from here on.
-pub fn switch_to(space: &Space) {
-    // SAFETY: every space maps the kernel alike, and what the TLB knows of others goes.
-    unsafe { mmu::set_root(space.root(), Asid(0)) };
-    tlb::all(Reach::Local);
-    dsb(ISH);
-    isb();
-}
-
-/// Runs in no process's address space from here on.
-pub fn leave_user_space() {
-    // SAFETY: as above.
-    unsafe { mmu::set_root(view().root().table(), Asid(0)) };
-    tlb::all(Reach::Local);
-    dsb(ISH);
-    isb();
 }

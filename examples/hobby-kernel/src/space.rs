@@ -14,8 +14,8 @@ use armv7a_mm::addr::{PAGE_SIZE, PhysAddr, VirtAddr, VirtRange};
 use armv7a_mm::armv7::cache;
 use armv7a_mm::attr::{Access, Attrs};
 use armv7a_mm::format::{Fault, FaultKind};
+use armv7a_mm::table::context::Context;
 use armv7a_mm::table::edit::LeafSizes;
-use armv7a_mm::table::error::EditError;
 use armv7a_mm::table::mem::OutOfMemory;
 
 use crate::ending::{Place, Reason};
@@ -43,6 +43,11 @@ struct Area {
 impl Area {
     fn contains(&self, at: VirtAddr) -> bool {
         self.start <= at.0 && at.0 < self.end
+    }
+
+    /// Its addresses; none of a heap that has not grown yet.
+    fn range(&self) -> Option<VirtRange> {
+        VirtRange::new(VirtAddr(self.start), (self.end - self.start).into()).ok()
     }
 }
 
@@ -78,6 +83,15 @@ impl Space {
     /// Where its tables begin.
     pub fn root(&self) -> PhysAddr {
         self.pgd.root()
+    }
+
+    /// Says by which context CPUs know the space.
+    ///
+    /// # Safety
+    /// The context stays where it is until the space is freed; no CPU has run the space.
+    pub unsafe fn set_context(&mut self, context: &Context) {
+        // SAFETY: the caller answers for it.
+        unsafe { self.pgd.set_context(context) }
     }
 
     /// Grows the heap by whole pages; where the new ones begin.
@@ -161,50 +175,45 @@ impl Space {
     /// # Errors
     /// No memory is left for its tables.
     pub fn fork(&mut self) -> Result<Self, OutOfMemory> {
-        let child = Self { pgd: swapper().lock().pgd_alloc()?, areas: self.areas };
-        let mut child = child;
-        let walk = self.pgd.visit(LAYOUT.user(), |leaf| {
-            let attrs = leaf.leaf.attrs.wrprotect();
-            // SAFETY: nobody can write to a page that is shared.
-            let mapped = unsafe { child.pgd.map(leaf.range, leaf.phys, attrs, LeafSizes::PAGES) };
-            match mapped {
-                Ok(()) => {
-                    FRAMES.lock().share(leaf.phys);
-                    ControlFlow::Continue(())
+        let mut child = Self { pgd: swapper().lock().pgd_alloc()?, areas: self.areas };
+        let mut frames = FRAMES.lock();
+        for range in self.areas.iter().filter_map(Area::range) {
+            let mapped = self.pgd.visit(range, |leaf| {
+                let (page, attrs) = (leaf.range, leaf.leaf.attrs.wrprotect());
+                // SAFETY: nobody can write to a page that is shared.
+                match unsafe { child.pgd.map(page, leaf.phys, attrs, LeafSizes::PAGES) } {
+                    Ok(()) => frames.share(leaf.phys),
+                    Err(error) => return ControlFlow::Break(error),
                 }
-                Err(_) => ControlFlow::Break(()),
-            }
-        });
-        if walk.is_break() {
-            child.free();
-            return Err(OutOfMemory);
-        }
-        let protected = child.pgd.visit(LAYOUT.user(), |leaf| {
-            // SAFETY: writing faults from here on, and the fault is made good.
-            match unsafe { self.pgd.modify(leaf.range, Attrs::wrprotect) } {
-                Ok(flush) => {
-                    flush.pay();
-                    ControlFlow::Continue(())
+                ControlFlow::Continue(())
+            });
+            let protected = child.pgd.visit(range, |leaf| {
+                // SAFETY: writing faults from here on, and the fault is made good.
+                match unsafe { self.pgd.modify(leaf.range, Attrs::wrprotect) } {
+                    Ok(flush) => flush.pay(),
+                    Err(error) => return ControlFlow::Break(error),
                 }
-                Err(error) => ControlFlow::Break(error),
-            }
-        });
-        match protected {
-            ControlFlow::Continue(()) => Ok(child),
-            ControlFlow::Break(EditError::OutOfMemory) => {
+                ControlFlow::Continue(())
+            });
+            if mapped.is_break() || protected.is_break() {
+                drop(frames);
                 child.free();
-                Err(OutOfMemory)
+                return Err(OutOfMemory);
             }
-            ControlFlow::Break(error) => panic!("a page cannot be protected: {error}"),
         }
+        Ok(child)
     }
 
     /// Gives back its tables, and the pages that nobody else uses. It must not be the one in use.
     pub fn free(self) {
-        let _ = self.pgd.visit(LAYOUT.user(), |leaf| {
-            FRAMES.lock().release(leaf.phys);
-            ControlFlow::<()>::Continue(())
-        });
+        let mut frames = FRAMES.lock();
+        for range in self.areas.iter().filter_map(Area::range) {
+            let _ = self.pgd.visit(range, |leaf| {
+                frames.release(leaf.phys);
+                ControlFlow::<()>::Continue(())
+            });
+        }
+        drop(frames);
         // SAFETY: no CPU runs on it.
         unsafe { swapper().lock().pgd_free(self.pgd) };
     }

@@ -5,6 +5,7 @@ use armv7a_mm::armv7::{mmu, offline};
 use armv7a_mm::attr::{Access, Asid, Attrs};
 use armv7a_mm::format::Active;
 use armv7a_mm::mm::{self, Features};
+use armv7a_mm::table::context::Context;
 use armv7a_mm::table::edit::LeafSizes;
 use armv7a_mm::table::error::EditError;
 use spin::{Mutex, Once};
@@ -18,8 +19,12 @@ pub type View = mm::SwapperView<'static, Active, Machine>;
 /// An address space's tables.
 pub type Pgd = mm::Pgd<'static, Active, Machine>;
 
+/// Which address space the CPU runs, and under which ASID each is known to its TLB.
+pub type Contexts = mm::Contexts<'static, Active, Machine, 1>;
+
 static SWAPPER: Once<Mutex<Swapper>> = Once::new();
 static VIEW: Once<View> = Once::new();
+static CONTEXTS: Once<Contexts> = Once::new();
 
 /// The kernel's tables, to edit.
 pub fn swapper() -> &'static Mutex<Swapper> {
@@ -29,6 +34,23 @@ pub fn swapper() -> &'static Mutex<Swapper> {
 /// The kernel's tables, to read without a lock.
 pub fn view() -> &'static View {
     VIEW.get().expect("start comes first")
+}
+
+/// Runs in an address space from here on.
+///
+/// # Safety
+/// Its pgd was told of this context, and is not freed.
+pub unsafe fn enter_space(context: &Context) {
+    let contexts = CONTEXTS.get().expect("start comes first");
+    // SAFETY: this is the only CPU, interrupts are masked, and the caller answers for the rest.
+    unsafe { contexts.switch_mm(0, context) }
+}
+
+/// Runs in no address space from here on.
+pub fn leave_space() {
+    let contexts = CONTEXTS.get().expect("start comes first");
+    // SAFETY: as above.
+    unsafe { contexts.leave_mm(0) }
 }
 
 /// Builds the kernel's tables and runs on them from here on.
@@ -50,6 +72,8 @@ pub fn start() -> Result<(), EditError> {
     }
     enter(&mut swapper)?;
     VIEW.call_once(|| swapper.view());
+    let contexts = Contexts::new(&mut swapper)?;
+    CONTEXTS.call_once(|| contexts);
     SWAPPER.call_once(|| Mutex::new(swapper));
     Ok(())
 }

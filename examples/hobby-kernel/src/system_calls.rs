@@ -2,7 +2,7 @@
 
 use crate::abi::call;
 use crate::ending::Ending;
-use crate::processes::PROCESSES;
+use crate::processes::{PROCESSES, Wait};
 use crate::traps::Registers;
 use crate::{console, module, user_memory};
 
@@ -46,12 +46,12 @@ fn write(mut from: u32, count: u32) -> u32 {
 fn wait(registers: &mut Registers, status: u32) {
     let mut processes = PROCESSES.lock();
     match processes.wait() {
-        None => registers.r[0] = call::ECHILD,
-        Some(None) => {
+        Wait::NoChildren => registers.r[0] = call::ECHILD,
+        Wait::Blocked => {
             registers.pc -= 4;
             processes.next(registers);
         }
-        Some(Some((pid, ending))) => {
+        Wait::Ended { pid, ending } => {
             drop(processes);
             // A status is what exit was given; a killed process has one that none gives.
             let word = match ending {
