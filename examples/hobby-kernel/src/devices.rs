@@ -1,10 +1,12 @@
 //! Devices of QEMU's `virt`, and how they are mapped.
 
-use armv7a_mm::addr::{PhysAddr, VirtAddr, VirtRange};
-use armv7a_mm::attr::Attrs;
-use armv7a_mm::table::edit::LeafSizes;
-use armv7a_mm::table::error::EditError;
+use armv7a_mm::addr::{PAGE_SIZE, PhysAddr, VirtAddr};
+use armv7a_mm::attr::MemoryType;
+use armv7a_mm::format::Active;
+use armv7a_mm::mm::window::{Vmalloc, WindowError};
+use spin::Mutex;
 
+use crate::memory::{LAYOUT, Machine};
 use crate::swapper::swapper;
 
 /// Interrupt controller, a GICv2: its distributor.
@@ -15,6 +17,10 @@ pub const GIC_CPU: PhysAddr = PhysAddr::from_u32(0x0801_0000);
 pub const UART: PhysAddr = PhysAddr::from_u32(0x0900_0000);
 /// Clock, a PL031.
 pub const RTC: PhysAddr = PhysAddr::from_u32(0x0901_0000);
+
+/// The window of the kernel half for devices: 16 of them.
+static WINDOW: Mutex<Vmalloc<'static, Active, Machine, 16>> =
+    Mutex::new(Vmalloc::new(LAYOUT.spec().vmalloc.range().expect("the window is not empty")));
 
 /// The registers of a device, a page of them.
 #[derive(Clone, Copy)]
@@ -27,17 +33,11 @@ impl Registers {
     ///
     /// # Errors
     /// No memory or no addresses are left.
-    pub fn map(device: PhysAddr) -> Result<Self, EditError> {
-        let base = VirtAddr(0xffc8_0000 + ((device.as_u64() as u32 - 0x0800_0000) >> 4));
+    pub fn map(device: PhysAddr) -> Result<Self, WindowError> {
+        let (mut window, mut swapper) = (WINDOW.lock(), swapper().lock());
+        let bytes = u64::from(PAGE_SIZE);
         // SAFETY: device registers, mapped as such.
-        unsafe {
-            swapper().lock().map(
-                VirtRange::page(base),
-                device,
-                Attrs::device(),
-                LeafSizes::PAGES,
-            )?
-        };
+        let base = unsafe { window.ioremap(&mut swapper, device, bytes, MemoryType::Device)? };
         Ok(Self { base })
     }
 

@@ -7,18 +7,20 @@ use core::arch::asm;
 use core::ops::Range;
 
 use armv7a_mm::addr::{PAGE_SIZE, PhysAddr};
+use armv7a_mm::mm::cow::SharedFrames;
+use armv7a_mm::mm::window::FrameSource;
 use spin::Mutex;
 
 use crate::memory::{PHYS_OFFSET, RAM_BYTES, virt};
 
 /// The frames of RAM.
 pub static FRAMES: Mutex<Frames> =
-    Mutex::new(Frames { first_free: None, free: 0, users: [0; (RAM_BYTES / PAGE_SIZE) as usize] });
+    Mutex::new(Frames { first_free: None, left: 0, users: [0; (RAM_BYTES / PAGE_SIZE) as usize] });
 
 /// See [`FRAMES`].
 pub struct Frames {
     first_free: Option<PhysAddr>,
-    free: usize,
+    left: usize,
     users: [u16; (RAM_BYTES / PAGE_SIZE) as usize],
 }
 
@@ -36,23 +38,8 @@ impl Frames {
     }
 
     /// Frames that are nobody's.
-    pub fn free(&self) -> usize {
-        self.free
-    }
-
-    /// A frame with one user, and any content.
-    pub fn allocate(&mut self) -> Option<PhysAddr> {
-        let frame = self.first_free?;
-        // SAFETY: `put` left it there, and the frame is nobody's since.
-        self.first_free = unsafe { virt(frame).cast::<Link>().read() };
-        self.free -= 1;
-        self.users[index(frame)] = 1;
-        Some(frame)
-    }
-
-    /// One more address space uses `frame`.
-    pub fn share(&mut self, frame: PhysAddr) {
-        self.users[index(frame)] += 1;
+    pub fn left(&self) -> usize {
+        self.left
     }
 
     /// Whether more than one address space uses `frame`.
@@ -60,19 +47,40 @@ impl Frames {
         self.users[index(frame)] > 1
     }
 
-    /// One address space less uses `frame`.
-    pub fn release(&mut self, frame: PhysAddr) {
+    fn put(&mut self, frame: PhysAddr) {
+        // SAFETY: the frame is nobody's but the list's.
+        unsafe { virt(frame).cast::<Link>().write(self.first_free) };
+        self.first_free = Some(frame);
+        self.left += 1;
+    }
+}
+
+/// What the library asks for where it maps memory.
+impl FrameSource for Frames {
+    /// A frame with one user, and any content.
+    fn allocate(&mut self) -> Option<PhysAddr> {
+        let frame = self.first_free?;
+        // SAFETY: `put` left it there, and the frame is nobody's since.
+        self.first_free = unsafe { virt(frame).cast::<Link>().read() };
+        self.left -= 1;
+        self.users[index(frame)] = 1;
+        Some(frame)
+    }
+
+    /// One user less.
+    fn free(&mut self, frame: PhysAddr) {
         self.users[index(frame)] -= 1;
         if self.users[index(frame)] == 0 {
             self.put(frame);
         }
     }
+}
 
-    fn put(&mut self, frame: PhysAddr) {
-        // SAFETY: the frame is nobody's but the list's.
-        unsafe { virt(frame).cast::<Link>().write(self.first_free) };
-        self.first_free = Some(frame);
-        self.free += 1;
+/// What the library tells where it maps memory twice.
+impl SharedFrames for Frames {
+    /// One user more. All of this kernel's leaves are pages.
+    fn share(&mut self, frame: PhysAddr, _bytes: u64) {
+        self.users[index(frame)] += 1;
     }
 }
 

@@ -4,7 +4,7 @@ use core::arch::asm;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use armv7a_mm::armv7::barrier::isb;
-use armv7a_mm::table::error::EditError;
+use armv7a_mm::mm::window::WindowError;
 use spin::Once;
 
 use crate::devices::{self, Registers as Device};
@@ -40,7 +40,7 @@ pub fn preemptions() -> u32 {
 ///
 /// # Errors
 /// The interrupt controller cannot be mapped.
-pub fn start() -> Result<(), EditError> {
+pub fn start() -> Result<(), WindowError> {
     let distributor = Device::map(devices::GIC_DISTRIBUTOR)?;
     let cpu = Device::map(devices::GIC_CPU)?;
     distributor.write(GICD_ISENABLER0, 1 << TIMER);

@@ -7,6 +7,7 @@ use armv7a_mm::addr::{VirtAddr, VirtRange};
 use armv7a_mm::armv7::barrier::isb;
 use armv7a_mm::armv7::cp15::{PMCNTENSET, PMCR};
 use armv7a_mm::attr::{Access, Attrs};
+use armv7a_mm::mm::window::FrameSource;
 use armv7a_mm::table::context::Context;
 use armv7a_mm::table::edit::LeafSizes;
 use semihosting::experimental::env;

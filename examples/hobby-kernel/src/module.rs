@@ -3,17 +3,15 @@
 
 use core::arch::global_asm;
 
-use armv7a_mm::addr::{PAGE_SIZE, VirtAddr, VirtRange};
-use armv7a_mm::armv7::cache;
-use armv7a_mm::attr::{Access, Attrs};
-use armv7a_mm::table::edit::LeafSizes;
-use armv7a_mm::table::error::EditError;
-use spin::Once;
+use armv7a_mm::format::Active;
+use armv7a_mm::mm::window::modules::Executable;
+use armv7a_mm::mm::window::{ModuleArea, Modules, WindowError};
+use spin::{Mutex, Once};
 
 use crate::console;
 use crate::devices::{RTC, Registers};
 use crate::frames::FRAMES;
-use crate::memory::LAYOUT;
+use crate::memory::{self, LAYOUT, Machine};
 use crate::swapper::swapper;
 
 global_asm!(include_str!("clock.S"), options(raw));
@@ -24,12 +22,24 @@ unsafe extern "C" {
     static clock_module_end: u8;
 }
 
-/// What the module offers, and the device that it drives.
-static CLOCK: Once<(extern "C" fn(*const u32) -> u32, Registers)> = Once::new();
+/// The modules' window, for 8 of them.
+static WINDOW: Once<Mutex<Modules<'static, Active, Machine, 8>>> = Once::new();
+
+/// The module that reads a clock, once it is loaded.
+static CLOCK: Once<Clock> = Once::new();
+
+struct Clock {
+    code: ModuleArea<Executable>,
+    rtc: Registers,
+}
 
 /// Seconds since 1970, where the module is loaded.
 pub fn time() -> Option<u32> {
-    CLOCK.get().map(|(read, rtc)| read(rtc.base().0 as *const u32))
+    let Clock { code, rtc } = CLOCK.get()?;
+    // SAFETY: the module begins with this function; it was sealed, and stays.
+    let read: extern "C" fn(*const u32) -> u32 =
+        unsafe { core::mem::transmute(code.range().start().0 as *const ()) };
+    Some(read(rtc.base().0 as *const u32))
 }
 
 /// What the kernel offers to modules.
@@ -42,36 +52,38 @@ extern "C" fn say(text: *const u8, bytes: usize) {
 ///
 /// # Errors
 /// No memory or no addresses are left.
-pub fn load() -> Result<(), EditError> {
-    let (start, call) = (&raw const clock_module as usize, &raw const clock_module_call as usize);
-    let bytes = &raw const clock_module_end as usize - start;
-    assert!(bytes <= PAGE_SIZE as usize, "one page is enough for it");
-    let at = LAYOUT.spec().modules.start;
-    let page = VirtRange::page(VirtAddr(at));
-    let frame = FRAMES.lock().allocate().ok_or(EditError::OutOfMemory)?;
-    let mut swapper = swapper().lock();
-    // SAFETY: nothing is mapped there, the frame is nobody's, and nobody executes the code before it is complete.
-    let read = unsafe {
-        swapper.map(page, frame, Attrs::kernel(Access::ReadWrite), LeafSizes::PAGES)?;
-        (at as *mut u8).copy_from_nonoverlapping(start as *const u8, bytes);
-        relocate((at as usize + call - start) as *mut u32, say as *const () as u32);
-        cache::publish_code(at as *const u8, bytes);
-        swapper.protect(page, Access::ReadExecute)?.pay();
-        core::mem::transmute::<*const (), extern "C" fn(*const u32) -> u32>(at as *const ())
+///
+/// # Panics
+/// The window is out of a branch's reach.
+pub fn load() -> Result<(), WindowError> {
+    let new_window = || Modules::new(&LAYOUT, memory::text()).map(Mutex::new);
+    let window = WINDOW.try_call_once(new_window).expect("memory.rs has them near");
+    let (mut window, mut swapper) = (window.lock(), swapper().lock());
+    // SAFETY: the three symbols lie in one piece of constants, in this order.
+    let (code, call) = unsafe {
+        let start = &raw const clock_module;
+        let bytes = (&raw const clock_module_end).offset_from_unsigned(start);
+        let call = (&raw const clock_module_call).offset_from_unsigned(start);
+        (core::slice::from_raw_parts(start, bytes), call)
     };
+    // SAFETY: the frames are nobody's, and initialised as RAM is.
+    let mut area =
+        unsafe { window.allocate(&mut swapper, code.len() as u32, &mut *FRAMES.lock())? };
+    let at = area.range().start().0;
+    // SAFETY: this CPU runs on swapper.
+    let memory = unsafe { area.bytes() };
+    memory[..code.len()].copy_from_slice(code);
+    relocate(&mut memory[call..], at + call as u32, say as *const () as u32);
+    let code = window.seal(&mut swapper, area).map_err(|(_, error)| error)?;
     drop(swapper);
     let rtc = Registers::map(RTC)?;
-    CLOCK.call_once(|| (read, rtc));
+    CLOCK.call_once(|| Clock { code, rtc });
     Ok(())
 }
 
-/// Has the BL at `call` go to `target`, which lies within 32 MiB: R_ARM_CALL.
-///
-/// # Safety
-/// It is one, in memory that is the caller's.
-unsafe fn relocate(call: *mut u32, target: u32) {
-    let words = target.wrapping_sub(call as u32 + 8) as i32 >> 2;
-    assert!((-(1 << 23)..1 << 23).contains(&words), "the kernel is out of a branch's reach");
-    // SAFETY: the caller's promise.
-    unsafe { call.write(call.read() & 0xFF00_0000 | words as u32 & 0x00FF_FFFF) };
+/// Has the BL in the first word of `code`, which will run at `at`, go to `target`: R_ARM_CALL. Branches count from two
+/// instructions on.
+fn relocate(code: &mut [u8], at: u32, target: u32) {
+    let words = (target.wrapping_sub(at + 8) as i32 >> 2) as u32;
+    code[..3].copy_from_slice(&words.to_le_bytes()[..3]);
 }

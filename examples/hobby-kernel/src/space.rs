@@ -13,7 +13,9 @@ use core::ops::ControlFlow;
 use armv7a_mm::addr::{PAGE_SIZE, PhysAddr, VirtAddr, VirtRange};
 use armv7a_mm::armv7::cache;
 use armv7a_mm::attr::{Access, Attrs};
-use armv7a_mm::format::{Fault, FaultKind};
+use armv7a_mm::format::Fault;
+use armv7a_mm::mm::window::FrameSource;
+use armv7a_mm::mm::{Decision, Origin, decide};
 use armv7a_mm::table::context::Context;
 use armv7a_mm::table::edit::LeafSizes;
 use armv7a_mm::table::mem::OutOfMemory;
@@ -22,7 +24,7 @@ use crate::ending::{Place, Reason};
 use crate::frames::{self, FRAMES};
 use crate::image;
 use crate::memory::{LAYOUT, virt};
-use crate::swapper::{Pgd, swapper};
+use crate::swapper::{Pgd, swapper, view};
 
 /// Where the stack ends.
 pub const STACK_END: u32 = 0xBE00_0000;
@@ -105,19 +107,16 @@ impl Space {
         Some(start)
     }
 
-    /// Makes a fault good: maps the page that is missing, or takes a copy of one that is shared.
+    /// Makes a fault of the program good: maps the page that is missing, or takes a copy of one that is shared.
     ///
     /// # Errors
     /// Why that cannot be.
     pub fn fault(&mut self, fault: &Fault, at: VirtAddr) -> Result<(), Reason> {
         let area = self.areas.iter().find(|area| area.contains(at)).copied();
-        match (area, fault.kind) {
-            (Some(area), FaultKind::Translation) => self.populate(&area, at),
-            (Some(area), FaultKind::Permission)
-                if fault.write && area.access == Access::ReadWrite =>
-            {
-                self.unshare(at)
-            }
+        match (decide(view(), self.pgd.root(), fault, at, Origin::User), area) {
+            (Decision::Retry, _) => Ok(()),
+            (Decision::NotMapped, Some(area)) => self.populate(&area, at),
+            (Decision::ReadOnly(found), _) => self.unshare(at, found.frame),
             _ => Err(Reason::Memory { fault: *fault, at, place: place(at, area.is_some()) }),
         }
     }
@@ -141,32 +140,27 @@ impl Space {
         let mapped =
             unsafe { self.pgd.map(page, frame, Attrs::user(area.access), LeafSizes::PAGES) };
         mapped.map_err(|_| {
-            FRAMES.lock().release(frame);
+            FRAMES.lock().free(frame);
             Reason::OutOfMemory
         })
     }
 
-    /// Gives this space a page of its own where it shares one since a fork, and the right to write to it.
-    fn unshare(&mut self, at: VirtAddr) -> Result<(), Reason> {
-        let page = VirtRange::page(at);
-        let Some(found) = self.pgd.translate(page.start()) else { return Ok(()) };
+    /// Gives this space a page of its own where it shares `frame` since a fork, and the right to write to it.
+    fn unshare(&mut self, at: VirtAddr, frame: PhysAddr) -> Result<(), Reason> {
         let mut frames = FRAMES.lock();
-        if !frames.is_shared(found.phys) {
+        if !frames.is_shared(frame) {
             // SAFETY: only this space maps it.
-            let flush = unsafe { self.pgd.protect(page, Access::ReadWrite) };
-            flush.map_err(|_| Reason::OutOfMemory)?.pay();
+            let flush = unsafe { self.pgd.make_writable(at) };
+            flush.expect("the page is mapped").pay();
             return Ok(());
         }
-        let frame = frames.allocate().ok_or(Reason::OutOfMemory)?;
-        // SAFETY: the copy is nobody else's yet, and who shares the original cannot write to it. Its table exists, so
-        // mapping cannot fail.
-        unsafe {
-            frames::copy(found.phys, frame);
-            self.pgd.unmap(page).map_err(|_| Reason::OutOfMemory)?.pay();
-            let attrs = Attrs::user(Access::ReadWrite);
-            self.pgd.map(page, frame, attrs, LeafSizes::PAGES).map_err(|_| Reason::OutOfMemory)?;
-        }
-        frames.release(found.phys);
+        let copy = frames.allocate().ok_or(Reason::OutOfMemory)?;
+        // SAFETY: the copy is nobody else's yet, and who shares the original cannot write to it.
+        let original = unsafe {
+            frames::copy(frame, copy);
+            self.pgd.break_cow(at, copy)
+        };
+        frames.free(original.expect("the page is mapped"));
         Ok(())
     }
 
@@ -176,29 +170,15 @@ impl Space {
     /// No memory is left for its tables.
     pub fn fork(&mut self) -> Result<Self, OutOfMemory> {
         let mut child = Self { pgd: swapper().lock().pgd_alloc()?, areas: self.areas };
-        let mut frames = FRAMES.lock();
         for range in self.areas.iter().filter_map(Area::range) {
-            let mapped = self.pgd.visit(range, |leaf| {
-                let (page, attrs) = (leaf.range, leaf.leaf.attrs.wrprotect());
-                // SAFETY: nobody can write to a page that is shared.
-                match unsafe { child.pgd.map(page, leaf.phys, attrs, LeafSizes::PAGES) } {
-                    Ok(()) => frames.share(leaf.phys),
-                    Err(error) => return ControlFlow::Break(error),
+            let frames = &mut *FRAMES.lock();
+            // SAFETY: writing faults from here on, and the fault is made good.
+            match unsafe { self.pgd.copy_on_write(&mut child.pgd, range, frames) } {
+                Ok(flush) => flush.pay(),
+                Err(_) => {
+                    child.free();
+                    return Err(OutOfMemory);
                 }
-                ControlFlow::Continue(())
-            });
-            let protected = child.pgd.visit(range, |leaf| {
-                // SAFETY: writing faults from here on, and the fault is made good.
-                match unsafe { self.pgd.modify(leaf.range, Attrs::wrprotect) } {
-                    Ok(flush) => flush.pay(),
-                    Err(error) => return ControlFlow::Break(error),
-                }
-                ControlFlow::Continue(())
-            });
-            if mapped.is_break() || protected.is_break() {
-                drop(frames);
-                child.free();
-                return Err(OutOfMemory);
             }
         }
         Ok(child)
@@ -209,7 +189,7 @@ impl Space {
         let mut frames = FRAMES.lock();
         for range in self.areas.iter().filter_map(Area::range) {
             let _ = self.pgd.visit(range, |leaf| {
-                frames.release(leaf.phys);
+                frames.free(leaf.phys);
                 ControlFlow::<()>::Continue(())
             });
         }

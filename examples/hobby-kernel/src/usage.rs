@@ -21,7 +21,7 @@ impl Usage {
     pub fn now() -> Self {
         swapper().lock().shrink();
         let heap = machine().memory();
-        let free_frames = FRAMES.lock().free();
+        let free_frames = FRAMES.lock().left();
         Self { free_frames, tables: heap.counts(), table_bytes: heap.used() }
     }
 }

@@ -47,9 +47,9 @@ fn deep(depth: u32) -> u32 {
 
 /// Forks, and looks whether memory is shared where it should not be.
 pub fn fork() -> u32 {
-    let heap = calls::sbrk(64 << 10).expect("there is memory").cast::<u32>();
-    // SAFETY: the kernel gave it to nobody else.
-    let heap = unsafe { AtomicU32::from_ptr(heap) };
+    let pages = calls::sbrk(2 << 12).expect("there is memory").cast::<AtomicU32>();
+    // SAFETY: the kernel gave both to nobody else, and they are zero.
+    let (heap, status) = unsafe { (&*pages, &*pages.byte_add(1 << 12)) };
     heap.store(1, Relaxed);
     COUNTER.store(1, Relaxed);
     for child in 1..=3 {
@@ -68,8 +68,9 @@ pub fn fork() -> u32 {
         }
     }
     let mut sum = 0;
-    while let Ok((_, status)) = calls::wait() {
-        sum += status;
+    // The kernel is the first to write to the page of the status.
+    while calls::wait_at(status.as_ptr() as u32).is_ok() {
+        sum += status.load(Relaxed);
     }
     let seen = heap.load(Relaxed) + COUNTER.load(Relaxed);
     println!("all children ended, the parent still has {seen}");
