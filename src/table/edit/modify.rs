@@ -83,6 +83,10 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         change: &dyn Fn(Attrs) -> Attrs,
     ) -> Result<Flush<'m, F, M>, EditError> {
         check_pages(range)?;
+        // SAFETY: the caller answers for it.
+        if let Some(flush) = unsafe { self.modify_page(range, change) } {
+            return Ok(flush);
+        }
         let mut need = Need::default();
         let splits = self.plan_splits(range, &mut need)?;
         let mut survey = Change::new(self, change);
@@ -98,6 +102,33 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
             self.rewrite(&self.narrow(range), range, change, &mut known);
         }
         Ok(flush)
+    }
+
+    /// [Modifies](Self::modify) one page that is a leaf of its own, where that takes one store: what faults do. If it
+    /// does not, nothing was changed.
+    unsafe fn modify_page(
+        &self,
+        page: VirtRange,
+        change: &dyn Fn(Attrs) -> Attrs,
+    ) -> Option<Flush<'m, F, M>> {
+        let node = self.narrow(page);
+        let (at, depth) = (page.start(), node.depth());
+        if page != VirtRange::page(at) || !Self::is_pte(depth) || self.frozen(depth, at) {
+            return None;
+        }
+        let index = node.index(at);
+        let Entry::Leaf(leaf) = node.entry(index) else { return None };
+        let attrs = change(leaf.attrs);
+        if leaf.run || needs_break(&leaf, attrs) {
+            return None;
+        }
+        let raw = self.leaf(depth, leaf.frame, attrs, false).ok()?;
+        // SAFETY: the caller vouches for the change.
+        unsafe { node.store(index, raw) };
+        self.clean(&node, index..index + 1);
+        let mut flush = self.flush();
+        flush.add(page, [leaf.attrs.access, attrs.access].contains(&Access::ReadExecute));
+        Some(flush)
     }
 
     #[inline(never)]

@@ -31,16 +31,20 @@ impl<F: Format, M: Machine> Editor<'_, '_, F, M> {
         check_pages(page)?;
         let (at, depth) = (page.start(), F::LEVELS.len() - 1);
         let found = walk::translate(&self.root, at).ok_or(EditError::NotMapped { at })?;
-        let old = found.leaf().ok_or(EditError::Reserved { at })?.attrs;
+        let leaf = found.leaf().ok_or(EditError::Reserved { at })?;
+        let old = leaf.attrs;
         let new = change(old);
         let raw = self.leaf(depth, frame, new, false)?;
-        let mut need = Need::default();
-        self.plan_splits(page, &mut need)?;
-        let mut reserve = Reserve::new(self.machine(), &need)?;
+        if found.depth != depth || leaf.run {
+            let mut need = Need::default();
+            self.plan_splits(page, &mut need)?;
+            let mut reserve = Reserve::new(self.machine(), &need)?;
+            // SAFETY: planned; the caller vouches for the split.
+            unsafe { self.split_ends(page, &mut reserve) };
+        }
         let index = F::level(depth).index(at);
-        // SAFETY: planned; the caller vouches for the split and for the new frame.
+        // SAFETY: the caller vouches for the new frame.
         unsafe {
-            self.split_ends(page, &mut reserve);
             // Mapped by this tree, and no larger leaf is left there: it is in a table of ptes.
             let Some(ptes) = planned(Self::ptes(&self.root, at, self.is_swapper())) else {
                 return Err(EditError::NotMapped { at });
