@@ -4,6 +4,7 @@
 mod support;
 
 use armv7a_mm::format::FaultKind;
+use armv7a_mm::format::control::Registers;
 use armv7a_mm::mm::{LayoutError, Verdict, do_translation_fault};
 use support::audit::assert_same;
 use support::kernel::*;
@@ -13,6 +14,8 @@ use support::*;
 both_formats!(
     grid_of_layouts,
     grid_of_layouts_with_eager_windows,
+    b64_r17_r18_nothing_above_the_border_is_copied,
+    identity_mappings_end_at_the_border,
     b11_verdicts,
     b09_half_of_a_pair_is_not_the_other,
     inaccessible_is_not_retried,
@@ -20,12 +23,19 @@ both_formats!(
 
 const DATA: Attrs = Attrs::kernel(Access::ReadWrite);
 
-/// Three splits of the address space × four placements of the window × vectors.
+/// Three sizes of user space × four placements of the window × vectors × where TTBR1 takes over: nowhere, where the
+/// kernel's linear map begins or the window does, and at 2 GiB whatever lies there.
 fn grid() -> impl Iterator<Item = LayoutSpec> {
     let borders = [0x4000_0000, 0x8000_0000, 0xC000_0000];
-    let specs = borders
-        .into_iter()
-        .flat_map(|border| [LayoutSpec::linux(border), LayoutSpec::modules_at_border(border)]);
+    let specs = borders.into_iter().flat_map(|border| {
+        [LayoutSpec::linux(border), LayoutSpec::modules_at_border(border)].into_iter().flat_map(
+            move |spec| {
+                let high = (border == 0x4000_0000).then_some(Some(0x8000_0000));
+                let splits = [Some(None), Some(Some(border)), high].into_iter().flatten();
+                splits.map(move |ttbr1| LayoutSpec { ttbr1, ..spec })
+            },
+        )
+    });
     let specs = specs
         .flat_map(|spec| [Pmds::OnDemand, Pmds::Always].map(|pmds| LayoutSpec { pmds, ..spec }));
     specs.flat_map(|spec| {
@@ -34,7 +44,7 @@ fn grid() -> impl Iterator<Item = LayoutSpec> {
 }
 
 fn grid_of_layouts<F: Format>() {
-    assert_eq!(grid().count(), 24);
+    assert_eq!(grid().count(), 56);
     for spec in grid() {
         check_layout::<F>(&layout(spec), false);
     }
@@ -59,7 +69,9 @@ fn check_layout<F: Format>(layout: &Layout, eager: bool) {
     let second = pgd(&host, &mut swapper);
     let old = Model::read(&host, swapper.root(), layout.kernel());
     for pgd in [&first, &second] {
-        old.assert_read(&host, pgd.root(), layout.kernel());
+        let roots = [swapper.root(), pgd.root()];
+        let seen = Model::read_space(&host, roots, layout, layout.kernel());
+        old.assert_same(&seen, layout.kernel());
         assert_eq!(pgd.translate(layout.vectors().start()).unwrap().phys, phys(0x6300_0000));
     }
 
@@ -79,7 +91,11 @@ fn check_layout<F: Format>(layout: &Layout, eager: bool) {
         swapper.map_at(VirtRange::page(at), 0x7100_0000, DATA, LeafSizes::LARGEST).unwrap();
         for pgd in [&first, &second] {
             assert!(!eager || pgd.translate(at).is_some(), "{at} faults in {spec:?}");
-            assert_eq!(touch(&swapper, pgd, at.0), Verdict::Retry, "{at} in {spec:?}");
+            // What TTBR1 translates is there at once.
+            let upper = at > layout.pgd_last::<F>();
+            assert!(!upper || pgd.translate(at).is_some(), "{at} faults in {spec:?}");
+            let verdict = if upper { Verdict::Kernel } else { Verdict::Retry };
+            assert_eq!(touch(&swapper, pgd, at.0), verdict, "{at} in {spec:?}");
             assert_eq!(pgd.translate(at).unwrap().phys, phys(0x7100_0000));
         }
     }
@@ -90,6 +106,105 @@ fn check_layout<F: Format>(layout: &Layout, eager: bool) {
     assert_same(&host.snapshot_of(swapper.root()), &mine);
     host.audit(swapper.root(), &[]);
     assert_eq!(host.counts().iter().sum::<usize>(), mine.tables());
+}
+
+/// With TTBR1 at a border a pgd has nothing from there on: its root is as small as the hardware allows, swapper's
+/// entries there stay free to change, and TTBR1 points to where the hardware looks for them.
+fn b64_r17_r18_nothing_above_the_border_is_copied<F: Registers>() {
+    for split in F::SPLITS {
+        let border = split.border.0;
+        // The kernel half is TTBR1's as a whole.
+        let spec = LayoutSpec {
+            page_offset: border,
+            modules: Window::new(border, border),
+            pkmap: Window::new(border, border),
+            // As far as fits: the smallest upper part has 32 MiB.
+            vmalloc: Window::new(0xFF00_0000, 0xFF80_0000),
+            ..LayoutSpec::linux(0xC000_0000).split_at(border)
+        };
+        let layout = Layout::new_for::<F>(spec).unwrap();
+        let host = Host::<F>::new();
+        let mut swapper = empty_swapper(&host, &layout);
+        let (found, table) = swapper.view().upper().unwrap();
+        assert_eq!(found, split);
+        let before = host.counts();
+        let pgd = pgd(&host, &mut swapper);
+        assert_eq!(host.counts(), [before[0] + 1, before[1], before[2]], "a root and no more");
+        // 16 KiB >> N, aligned so (DDI 0406C B3.5.4); four entries under LPAE.
+        let bytes = if F::LPAE { 32 } else { (16 << 10) >> split.size };
+        assert_eq!(layout.pgd_level::<F>().table_bytes(), bytes);
+        assert!(host.entries(pgd.root().as_u64(), 0).iter().all(|it| *it == Entry::Absent));
+        assert_eq!(
+            host.entries(pgd.root().as_u64(), 0).len(),
+            bytes >> if F::LPAE { 3 } else { 2 }
+        );
+
+        // Whatever swapper maps above, sealed as it is, comes and goes for every pgd at once.
+        let page = VirtRange::page(VirtAddr(0xFF20_0000));
+        let block = VirtRange::new(VirtAddr(0xFE00_0000), 2 << 20).unwrap();
+        for (range, to) in [(page, 0x7000_0000), (block, 0x7100_0000)] {
+            swapper.map_at(range, to, DATA, LeafSizes::LARGEST).unwrap();
+            assert_eq!(pgd.translate(range.start()).unwrap().phys, phys(to));
+            assert_eq!(touch(&swapper, &pgd, range.start().0), Verdict::Kernel);
+            // The first entry that a walk reads by TTBR1, from the register as the manual says (B3.5.5, B3.6.6).
+            let ttbr1 = F::ttbr1(table, split);
+            let (shift, bytes) = match (F::LPAE, split.depth) {
+                (false, _) => (20, 4),
+                (true, 0) => (30, 8),
+                (true, _) => (21, 8),
+            };
+            let bits = if F::LPAE { 32 - split.size - shift } else { 12 };
+            let base = if F::LPAE { ttbr1 } else { ttbr1 & 0xFFFF_C000 };
+            assert_eq!(base % (bytes << bits), 0, "T1SZ or N = {}", split.size);
+            let index = u64::from(range.start().0 >> shift) & ((1 << bits) - 1);
+            let entry = swapper_entry(&host, base + index * bytes, split.depth);
+            assert_ne!(entry, Entry::Absent, "{range} by TTBR1 {ttbr1:#x}");
+            swapper.unmap_now(range).unwrap();
+            assert_eq!(pgd.translate(range.start()), None);
+        }
+        let mine = host.counts();
+        free(&host, pgd);
+        assert_eq!(host.counts(), [mine[0] - 1, mine[1], mine[2]]);
+        host.audit(swapper.root(), &[]);
+    }
+}
+
+/// The entry at the physical address `at`, in a table at `depth`.
+fn swapper_entry<F: Format>(host: &Host<F>, at: u64, depth: usize) -> Entry {
+    let table = &F::LEVELS[depth];
+    let base = at & !(table.table_bytes() as u64 - 1);
+    let index = (at - base) as usize >> table.entry_shift;
+    host.entries(base, depth)[index]
+}
+
+/// No pgd can hide what TTBR1 translates: an identity mapping that reaches there is refused, and nothing changes.
+fn identity_mappings_end_at_the_border<F: Format>() {
+    let host = Host::<F>::new();
+    let layout = layout(LayoutSpec::linux(0x8000_0000).split_at(0x8000_0000));
+    let mut swapper = swapper(&host, &layout);
+    // SAFETY: never in a TTBR.
+    let mut pgd = swapper.pgd_alloc().unwrap();
+    let before = host.snapshot();
+    let at = |at| Err(EditError::OutOfBounds { at: VirtAddr(at) });
+    for (start, end, first) in [
+        (0x8000_0000, 0x8010_0000, 0x8000_0000),
+        (0x7FE0_0000, 0x8020_0000, 0x8000_0000),
+        (0xFFF0_0000, 0, 0xFFF0_0000),
+    ] {
+        let range = range(start, end);
+        assert_eq!(pgd.identity_add(range, Access::ReadExecute), at(first));
+        assert_eq!(pgd.identity_del(range), at(first));
+        assert_same(&host.snapshot(), &before);
+    }
+    // Up to the border it works as ever, over the window's entries too.
+    let range = range(0x7FE0_0000, 0x8000_0000);
+    pgd.identity_add(range, Access::ReadExecute).unwrap();
+    assert_eq!(pgd.translate(range.last()).unwrap().phys, phys(0x7FFF_FFFF));
+    assert_eq!(pgd.translate(VirtAddr(0x8000_0000)), swapper.translate(VirtAddr(0x8000_0000)));
+    pgd.identity_del(range).unwrap();
+    assert_same(&host.snapshot(), &before);
+    // SAFETY: no TTBR holds it.
+    unsafe { pgd.pgd_free() };
 }
 
 /// The parts of the address space fit together.
@@ -107,8 +222,10 @@ fn halves() {
         let window = layout.task_size().0.is_multiple_of(1 << 30);
         let own = |va| layout.has_private_table::<Lpae>(VirtAddr(va));
         let always = layout.spec().pmds == Pmds::Always;
-        assert_eq!(own(layout.task_size().0), !window || always);
-        assert_eq!((own(0xFFFF_0000), own(0xC000_0000)), (always, always));
+        let upper = |va| VirtAddr(va) > layout.pgd_last::<Lpae>();
+        assert_eq!(own(layout.task_size().0), !window || always && !upper(layout.task_size().0));
+        assert_eq!(own(0xFFFF_0000), always && !upper(0xFFFF_0000));
+        assert_eq!(own(0xC000_0000), always && !upper(0xC000_0000));
         assert!(!layout.has_private_table::<Classic>(layout.task_size()));
     }
 }
@@ -141,6 +258,11 @@ fn layouts_that_cannot_be() {
         (LayoutSpec { first_user_address: 0x2800, ..OK }, FirstUserAddress),
         (LayoutSpec { first_user_address: 0xBF00_0000, ..OK }, FirstUserAddress),
         (LayoutSpec { first_user_address: 0, vectors: Vectors::Low, ..OK }, LowVectors),
+        (OK.split_at(0), Border),
+        (OK.split_at(0x8000_0000), Border),
+        (OK.split_at(0xC010_0000), Border),
+        (OK.split_at(0xFF00_0000), Border),
+        (LayoutSpec::modules_at_border(0xC000_0000).split_at(0xBFFF_F000), Border),
     ];
     for (spec, error) in refused {
         assert_eq!(Layout::new(spec), Err(error), "{spec:?}");
@@ -154,6 +276,21 @@ fn layouts_that_cannot_be() {
     ];
     for spec in allowed {
         assert!(Layout::new(spec).is_ok(), "{spec:?}");
+    }
+    // A format without the border goes without, unless told otherwise.
+    let spec = OK.split_at(0xC000_0000);
+    assert_eq!(Layout::new_for::<Classic>(spec), Err(BorderOfFormat));
+    assert_eq!(Layout::new(spec).map(|it| it.split::<Classic>()), Ok(None));
+    assert_eq!(Layout::new_for::<Lpae>(spec), Layout::new(spec));
+    assert_eq!(Layout::new(spec).map(|it| it.split::<Lpae>().map(|it| it.size)), Ok(Some(2)));
+    let spec = LayoutSpec::linux(0x4000_0000).split_at(0x4000_0000);
+    assert_eq!(Layout::new_for::<Lpae>(spec), Err(BorderOfFormat));
+    assert_eq!(Layout::new_for::<Classic>(spec), Layout::new(spec));
+    for (spec, error) in [(OK.split_at(0xFF00_0000), Border), (spec, BorderOfFormat)] {
+        assert_eq!(
+            Layout::new_for::<Lpae>(spec).map_err(|it| it.to_string()),
+            Err(error.message().into())
+        );
     }
 }
 

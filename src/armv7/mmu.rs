@@ -8,7 +8,7 @@ use super::cp15::{
 use crate::addr::{PhysAddr, VirtAddr};
 use crate::attr::Asid;
 use crate::format::control::{Answer, Registers};
-use crate::format::{Active, Fault};
+use crate::format::{Active, Fault, Split};
 
 /// Which translation is asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -98,7 +98,8 @@ fn ttbr0() -> u64 {
 
 /// The root table that this CPU walks now.
 pub fn root() -> PhysAddr {
-    Active::root(ttbr0())
+    let ttbcr = if Active::LPAE { 0 } else { TTBCR::read() };
+    Active::root(ttbr0(), ttbcr)
 }
 
 /// Walks the tables at `root` from here on: one MCR, or one MCRR that brings the ASID with it, and an ISB.
@@ -132,6 +133,35 @@ pub(super) unsafe fn set_ttbr0(value: u64) {
             TTBR0::write(value as u32);
         }
     }
+}
+
+/// Shares the address space from here on: `upper` says how, and at which table walks by TTBR1 start
+/// (what `SwapperView::upper` answers); with `None` TTBR0 translates everything.
+///
+/// TTBCR changes in one write, and what it moves between TTBR0 and TTBR1 translates the same by either, so nothing is
+/// forgotten and the MMU stays on.
+///
+/// # Safety
+/// - TTBR0 holds swapper's root, and `upper` is of the same tree. With the address space shared, pgds are
+///   that swapper's; with `None`, pgds of a shared one are not run.
+/// - TTBR1 is not in use otherwise.
+pub unsafe fn set_split(upper: Option<(&'static Split, PhysAddr)>) {
+    // What the tables' owner wrote is complete before a walk may look.
+    dsb(ISH);
+    // SAFETY: the caller's promise: both walks agree, before and after.
+    unsafe {
+        if let Some((split, table)) = upper {
+            let value = Active::ttbr1(table, split);
+            if Active::LPAE {
+                TTBR1_64::write(value);
+            } else {
+                TTBR1::write(value as u32);
+            }
+            isb();
+        }
+        TTBCR::write(Active::ttbcr(upper.map(|(split, _)| split)));
+    }
+    isb();
 }
 
 /// Whether privileged-execute-never exists (ID_MMFR0.VMSA, DDI 0406C B4.1).

@@ -4,7 +4,7 @@
 
 use crate::addr::PhysAddr;
 use crate::attr::{Asid, Shareability};
-use crate::format::{Fault, Format};
+use crate::format::{Fault, Format, Split};
 
 /// SCTLR bits (DDI 0406C B4.1).
 pub mod sctlr {
@@ -71,6 +71,8 @@ pub trait Registers: Format {
     const LPAE: bool;
     /// TTBCR: one table for the whole address space, found by TTBR0; walks by TTBR1 fault.
     const TTBCR: u32;
+    /// TTBCR.PD0, or EPD0: where TTBR0 translates, what no TLB holds faults (DDI 0406C B4.1).
+    const PD0: u32;
     /// The bits of TTBR0 beside the address and the ASID: how walks are cached, where TTBR0 says so.
     const TTBR_WALK: u32;
     /// PRRR and NMRR, or MAIR0 and MAIR1: the same two CP15 registers (DDI 0406C B4.1).
@@ -83,8 +85,15 @@ pub trait Registers: Format {
     /// classic holds it in CONTEXTIDR.
     fn ttbr0(root: PhysAddr, asid: Asid) -> u64;
 
-    /// The root table that a TTBR0 value points to, given TTBCR as [`Registers::TTBCR`].
-    fn root(ttbr0: u64) -> PhysAddr;
+    /// The root table that a TTBR0 value points to. `ttbcr` counts in the classic format: a split makes
+    /// roots smaller, and the bits below their address are unknown.
+    fn root(ttbr0: u64, ttbcr: u32) -> PhysAddr;
+
+    /// TTBCR with the address space shared so; [`Registers::TTBCR`] without.
+    fn ttbcr(split: Option<&Split>) -> u32;
+
+    /// TTBR1 for walks that start in the table at `table`, which lies at `split.depth` in swapper's tree.
+    fn ttbr1(table: PhysAddr, split: &Split) -> u64;
 
     /// What PAR says after an address translation operation.
     ///

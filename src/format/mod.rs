@@ -24,10 +24,12 @@ pub mod control;
 pub mod fault;
 pub mod lpae;
 pub mod memory;
+mod split;
 
 pub use classic::Classic;
 pub use fault::{Fault, FaultKind};
 pub use lpae::Lpae;
+pub use split::Split;
 
 /// The format of this build: LPAE with the feature `lpae`, classic without.
 #[cfg(feature = "lpae")]
@@ -300,6 +302,8 @@ pub trait Format: Copy + Eq + fmt::Debug + Send + Sync + 'static {
     const NAME: &'static str;
     /// The levels, root first: two or three.
     const LEVELS: &'static [Level];
+    /// The ways to share the address space between TTBR0 and TTBR1.
+    const SPLITS: &'static [Split];
     /// A descriptor.
     type Raw: Descriptor;
 

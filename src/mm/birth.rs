@@ -1,6 +1,6 @@
 //! `pgd_alloc`: what a pgd has from birth, and keeps for its life.
 //!
-//! Swapper's root entries of the kernel half; where the window for modules and pkmap shares a root entry with
+//! Swapper's root entries of the kernel half, but for what is TTBR1's; where the window for modules and pkmap shares a root entry with
 //! user space, a private table with copies of swapper's entries; with low vectors, tables down to page 0.
 
 use core::marker::PhantomData;
@@ -40,8 +40,11 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
     /// The address space at `root`, which has an empty user half.
     #[inline]
     pub(super) fn adopt(&self, root: Node<'m, F, M>) -> Pgd<'m, F, M> {
+        let swapper = self.view();
+        // SAFETY: the same root; what is cut off is not there.
+        let root = unsafe { Node::cut_root(root.machine(), root.table(), self.spares.cut()) };
         Pgd {
-            swapper: self.view(),
+            swapper,
             root,
             features: self.features(),
             whose: Whose::Everyone,
@@ -57,30 +60,32 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
     #[cold]
     fn pgd_build(&mut self) -> Result<Pgd<'m, F, M>, OutOfMemory> {
         let (machine, layout, view) = (self.machine(), self.layout(), self.view());
-        let root = machine.allocate(&F::LEVELS[0])?;
+        let level = layout.pgd_level::<F>();
+        let root = machine.allocate(level)?;
         let reserve = Reserve::new(machine, &Pgd::tables(&view));
         let mut reserve = match reserve.and_then(|reserve| self.seal().map(|()| reserve)) {
             Ok(reserve) => reserve,
             Err(error) => {
                 // SAFETY: just allocated, never linked.
-                unsafe { machine.free(root, &F::LEVELS[0]) };
+                unsafe { machine.free(root, level) };
                 return Err(error);
             }
         };
         // SAFETY: fresh from the allocator.
-        let root = unsafe { Node::new(machine, root, 0) };
+        let root = unsafe { Node::cut_root(machine, root, self.spares.cut()) };
         let pgd = self.adopt(root);
-        let border = root.index(layout.task_size());
+        let kernel = layout.pgd_kernel::<F>().map_or(0..0, |kernel| root.indices(kernel));
         // SAFETY: nobody walks the tree yet.
         unsafe {
-            root.zero_unlinked(0..border);
-            root.copy_unlinked(&view.root, border..root.level().entries());
+            root.zero_unlinked(0..kernel.start);
+            root.copy_unlinked(&view.root, kernel.clone());
+            root.zero_unlinked(kernel.end..root.count());
             pgd.link_private(&mut reserve);
             if layout.low_vectors() {
                 pgd.link_vectors(&mut reserve);
             }
         }
-        let (from, bytes) = root.bytes(0..root.level().entries());
+        let (from, bytes) = root.bytes(0..root.count());
         machine.clean(from, bytes);
         publish(machine);
         Ok(pgd)
@@ -121,9 +126,11 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
                 let all = 0..child.level().entries();
                 child.zero_unlinked(all.clone());
                 let span = self.root.span(VirtAddr(0), index);
-                if let (Entry::Table(entry), Some(kernel)) =
-                    (self.swapper.root.entry(index), span.intersection(self.layout().kernel()))
-                {
+                let kernel = self.layout().pgd_kernel::<F>();
+                if let (Entry::Table(entry), Some(kernel)) = (
+                    self.swapper.root.entry(index),
+                    kernel.and_then(|kernel| span.intersection(kernel)),
+                ) {
                     child.copy_unlinked(&self.swapper.root.child(entry), child.indices(kernel));
                 }
                 let (from, bytes) = child.bytes(all);

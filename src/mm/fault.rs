@@ -34,7 +34,8 @@ pub fn do_translation_fault<F: Format, M: Machine>(
     if user_mode || va < swapper.layout.task_size() {
         return Verdict::User;
     }
-    if fault.kind != FaultKind::Translation {
+    // Above the pgds' last address TTBR1 walks swapper itself: no copy can be missing.
+    if fault.kind != FaultKind::Translation || va > swapper.pgd_last {
         return Verdict::Kernel;
     }
     if sync(swapper, root, va) { Verdict::Retry } else { Verdict::Kernel }

@@ -51,7 +51,8 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     /// cache may still know the table as user space's, closed to the kernel.
     ///
     /// # Errors
-    /// [`EditError`]; nothing was changed. [`EditError::Mapped`] where user space has a mapping.
+    /// [`EditError`]; nothing was changed. [`EditError::Mapped`] where user space has a mapping,
+    /// [`EditError::OutOfBounds`] where TTBR1 translates: no pgd can hide what is swapper's there.
     ///
     /// # Safety
     /// The memory may be reached so. No CPU runs on this pgd, unless the range lies in the user half. Meanwhile nobody
@@ -64,6 +65,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         if !range.is_aligned(12) {
             return Err(EditError::Misaligned);
         }
+        self.check_own(range)?;
         let attrs = Attrs::kernel(access).with_global(false);
         let mut need = Need::default();
         self.plan_identity(0, Some(&self.root), &self.model(), range, attrs, &mut need)?;
@@ -82,7 +84,8 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     /// [`identity_mapping_add`](Self::identity_mapping_add) made are freed with the flush.
     ///
     /// # Errors
-    /// [`EditError::NotMapped`] where the range holds no identity mapping; nothing was changed.
+    /// [`EditError::NotMapped`] where the range holds no identity mapping, [`EditError::OutOfBounds`] where TTBR1
+    /// translates; nothing was changed.
     ///
     /// # Safety
     /// As for `identity_mapping_add`; nothing uses the mapping any more.
@@ -93,6 +96,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         if !range.is_aligned(12) {
             return Err(EditError::Misaligned);
         }
+        self.check_own(range)?;
         self.plan_removal(&self.root, range)?;
         self.hidden -= self.hidden_by(range);
         let mut flush = Flush::new(self.root.machine(), Whose::Everyone);
@@ -111,6 +115,15 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     /// kernel's, and there is none left.
     fn is_last(&self, va: VirtAddr) -> bool {
         self.hidden == 0 && va >= self.layout().task_size()
+    }
+
+    /// Refuses what TTBR0 does not translate.
+    fn check_own(&self, range: VirtRange) -> Result<(), EditError> {
+        let last = self.layout().pgd_last::<F>();
+        if range.last() <= last {
+            return Ok(());
+        }
+        Err(EditError::OutOfBounds { at: range.start().max(VirtAddr(last.0 + 1)) })
     }
 
     fn model(&self) -> Model<'m, F, M> {

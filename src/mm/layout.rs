@@ -18,165 +18,18 @@
 //!   with user space, and each pgd needs a private pmd for it;
 //! - at a root-entry border, PAGE_OFFSET moved up ([`LayoutSpec::modules_at_border`]): nothing per pgd;
 //! - either, with [`Pmds::Always`]: every pgd has all its pmds from birth.
+//!
+//! The kernel half may be TTBR1's ([`LayoutSpec::ttbr1`]): walks from that border on go by swapper's own tables, and a
+//! pgd holds nothing of it. With the window at that border, too, a pgd holds nothing of the kernel at all.
 
-use core::fmt;
+mod spec;
+
 use core::ops::Range;
 
+pub use self::spec::{LayoutError, LayoutSpec, Pmds, Vectors, Window};
+
 use crate::addr::{VirtAddr, VirtRange};
-use crate::format::Format;
-
-/// Where the exception vectors lie.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Vectors {
-    /// At 0xffff_0000 (SCTLR.V = 1), in the kernel half.
-    High,
-    /// At 0 (SCTLR.V = 0), below user space: every pgd has tables of its own for it.
-    Low,
-}
-
-/// When a pgd gets the tables below its root.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Pmds {
-    /// When something is mapped.
-    OnDemand,
-    /// All of them in pgd_alloc, as if there were two levels. No difference in the classic format.
-    Always,
-}
-
-/// A part of the kernel half: `[start, end)`, both multiples of 4 KiB.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Window {
-    /// The first address.
-    pub start: u32,
-    /// The address behind the last.
-    pub end: u32,
-    /// Whether every pgd has the window's tables from birth, so that no use of it faults for a missing
-    /// copy: for what a fault handler needs itself, like its stack.
-    pub eager: bool,
-}
-
-impl Window {
-    /// The window `[start, end)`, filled in by faults.
-    pub const fn new(start: u32, end: u32) -> Self {
-        Self { start, end, eager: false }
-    }
-
-    /// The same window, with its tables in every pgd from birth.
-    #[must_use]
-    pub const fn eager(self) -> Self {
-        Self { eager: true, ..self }
-    }
-
-    /// Its addresses; `None` if it is empty.
-    pub const fn range(&self) -> Option<VirtRange> {
-        if self.end <= self.start {
-            return None;
-        }
-        match VirtRange::inclusive(VirtAddr(self.start), VirtAddr(self.end - 1)) {
-            Ok(range) => Some(range),
-            Err(_) => None,
-        }
-    }
-
-    const fn is_page_aligned(&self) -> bool {
-        (self.start | self.end) & 0xfff == 0
-    }
-}
-
-/// What an embedding kernel says of its memory map.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct LayoutSpec {
-    /// PAGE_OFFSET: the start of the linear map, a multiple of 2 MiB. It ends where `vmalloc` starts.
-    pub page_offset: u32,
-    /// Modules, within branch range of the kernel.
-    pub modules: Window,
-    /// Persistent mappings of memory that is not in the linear map. May be empty.
-    pub pkmap: Window,
-    /// Areas of scattered memory and devices.
-    pub vmalloc: Window,
-    /// Mappings at addresses known at compile time.
-    pub fixmap: Window,
-    /// Where the vectors are.
-    pub vectors: Vectors,
-    /// The lowest address that user space may map.
-    pub first_user_address: u32,
-    /// When pgds get their tables.
-    pub pmds: Pmds,
-}
-
-impl LayoutSpec {
-    /// Bytes that Linux gives to modules and pkmap, below PAGE_OFFSET.
-    const WINDOW: u32 = 16 << 20;
-
-    /// Linux's map for a kernel at `page_offset`: 0x4000_0000, 0x8000_0000 or 0xc000_0000.
-    pub const fn linux(page_offset: u32) -> Self {
-        Self::with_window(page_offset, page_offset.wrapping_sub(Self::WINDOW))
-    }
-
-    /// The window for modules and pkmap at `border`, a multiple of 1 GiB, and PAGE_OFFSET behind it.
-    pub const fn modules_at_border(border: u32) -> Self {
-        Self::with_window(border.wrapping_add(Self::WINDOW), border)
-    }
-
-    const fn with_window(page_offset: u32, window: u32) -> Self {
-        let pkmap = window.wrapping_add(Self::WINDOW - (2 << 20));
-        Self {
-            page_offset,
-            modules: Window::new(window, pkmap),
-            pkmap: Window::new(pkmap, window.wrapping_add(Self::WINDOW)),
-            vmalloc: Window::new(0xf080_0000, 0xff80_0000),
-            fixmap: Window::new(0xffc8_0000, 0xfff0_0000),
-            vectors: Vectors::High,
-            first_user_address: 0x2000,
-            pmds: Pmds::OnDemand,
-        }
-    }
-}
-
-/// Why a layout cannot be.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum LayoutError {
-    /// PAGE_OFFSET is not a multiple of 2 MiB, or below 16 MiB.
-    PageOffset,
-    /// A window does not start and end on page boundaries, or ends before it starts.
-    Window,
-    /// Two windows overlap, or are not in the order modules and pkmap, lowmem, vmalloc, fixmap, vectors.
-    Order,
-    /// TASK_SIZE is not a multiple of 2 MiB: user space and the kernel would share a pte table.
-    TaskSize,
-    /// FIRST_USER_ADDRESS is not on a page boundary, or not below TASK_SIZE.
-    FirstUserAddress,
-    /// User space could map the page of the low vectors.
-    LowVectors,
-}
-
-impl LayoutError {
-    /// What is wrong and what to do.
-    pub const fn message(self) -> &'static str {
-        match self {
-            Self::PageOffset => "PAGE_OFFSET must be a multiple of 2 MiB, 16 MiB or more",
-            Self::Window => {
-                "every window must start and end on a 4 KiB boundary, and not end before it starts"
-            }
-            Self::Order => {
-                "windows must not overlap: modules and pkmap next to lowmem, then vmalloc, fixmap, vectors"
-            }
-            Self::TaskSize => "TASK_SIZE, the lowest kernel window, must be a multiple of 2 MiB",
-            Self::FirstUserAddress => {
-                "FIRST_USER_ADDRESS must be on a 4 KiB boundary below TASK_SIZE"
-            }
-            Self::LowVectors => "with low vectors, FIRST_USER_ADDRESS must be 0x1000 or more",
-        }
-    }
-}
-
-impl fmt::Display for LayoutError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.message())
-    }
-}
-
-impl core::error::Error for LayoutError {}
+use crate::format::{Format, Level, Split};
 
 /// A checked memory map.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -225,6 +78,11 @@ impl Layout {
         if matches!(spec.vectors, Vectors::Low) && spec.first_user_address == 0 {
             return Err(LayoutError::LowVectors);
         }
+        if let Some(border) = spec.ttbr1
+            && (border < task_size || !Split::exists(border))
+        {
+            return Err(LayoutError::Border);
+        }
         let user = match Window::new(spec.first_user_address, task_size).range() {
             Some(range) => range,
             None => return Err(LayoutError::FirstUserAddress),
@@ -250,6 +108,43 @@ impl Layout {
     /// the compiler. Where the layout is only known at run time, use [`new`](Self::new).
     pub const fn checked(spec: LayoutSpec) -> Self {
         match Self::new(spec) {
+            Ok(layout) => layout,
+            Err(error) => panic!("{}", error.message()),
+        }
+    }
+
+    /// As [`new`](Self::new), and insists that TTBR1 takes over where the layout says so.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); [`LayoutError::BorderOfFormat`].
+    pub const fn new_for<F: Format>(spec: LayoutSpec) -> Result<Self, LayoutError> {
+        match Self::new(spec) {
+            Ok(layout) if spec.ttbr1.is_some() && layout.split::<F>().is_none() => {
+                Err(LayoutError::BorderOfFormat)
+            }
+            checked => checked,
+        }
+    }
+
+    /// As [`checked`](Self::checked), and insists that TTBR1 takes over where the layout says so:
+    ///
+    /// ```
+    /// # use armv7a_mm::{format::Classic, mm::{Layout, LayoutSpec}};
+    /// const SPEC: LayoutSpec = LayoutSpec::modules_at_border(0x8000_0000).split_at(0x8000_0000);
+    /// static LAYOUT: Layout = Layout::checked_for::<Classic>(SPEC);
+    /// ```
+    ///
+    /// ```compile_fail
+    /// # use armv7a_mm::{format::Classic, mm::{Layout, LayoutSpec}};
+    /// // LPAE alone can split the address space there.
+    /// const SPEC: LayoutSpec = LayoutSpec::modules_at_border(0xc000_0000).split_at(0xc000_0000);
+    /// static LAYOUT: Layout = Layout::checked_for::<Classic>(SPEC);
+    /// ```
+    ///
+    /// # Panics
+    /// As [`checked`](Self::checked).
+    pub const fn checked_for<F: Format>(spec: LayoutSpec) -> Self {
+        match Self::new_for::<F>(spec) {
             Ok(layout) => layout,
             Err(error) => panic!("{}", error.message()),
         }
@@ -287,6 +182,35 @@ impl Layout {
         }
     }
 
+    /// How TTBR0 and TTBR1 share the address space, if they do.
+    pub const fn split<F: Format>(&self) -> Option<&'static Split> {
+        match self.spec.ttbr1 {
+            Some(border) => Split::find(F::SPLITS, border),
+            None => None,
+        }
+    }
+
+    /// The geometry of a pgd's root: TTBR1's part is cut off, where that makes it smaller.
+    pub const fn pgd_level<F: Format>(&self) -> &'static Level {
+        match self.split::<F>() {
+            Some(split) => &split.root,
+            None => &F::LEVELS[0],
+        }
+    }
+
+    /// The last address that a pgd translates: all, or what lies below TTBR1's.
+    pub const fn pgd_last<F: Format>(&self) -> VirtAddr {
+        match self.split::<F>() {
+            Some(split) => split.last(),
+            None => VirtAddr::MAX,
+        }
+    }
+
+    /// What of the kernel half a pgd translates: `None` if it is TTBR1's as a whole.
+    pub(super) fn pgd_kernel<F: Format>(&self) -> Option<VirtRange> {
+        VirtRange::inclusive(self.task_size(), self.pgd_last::<F>()).ok()
+    }
+
     /// The page of the exception vectors.
     pub const fn vectors(&self) -> VirtRange {
         VirtRange::page(VirtAddr(match self.spec.vectors {
@@ -308,8 +232,10 @@ impl Layout {
         let border = root.index(self.task_size());
         match self.spec.pmds {
             _ if F::LEVELS.len() <= 2 => 0..0,
-            Pmds::Always => 0..root.entries(),
-            _ if self.task_size().is_aligned(root.shift) => 0..0,
+            Pmds::Always => 0..root.index(self.pgd_last::<F>()) + 1,
+            _ if self.task_size().is_aligned(root.shift) || self.pgd_kernel::<F>().is_none() => {
+                0..0
+            }
             _ => border..border + 1,
         }
     }
@@ -327,7 +253,7 @@ impl Layout {
                 && self.vectors().contains(va)
                 && depth + 1 == F::LEVELS.len();
         }
-        depth == 0 || depth == 1 && self.has_private_table::<F>(va)
+        va <= self.pgd_last::<F>() && (depth == 0 || depth == 1 && self.has_private_table::<F>(va))
     }
 
     /// The windows of the kernel half whose tables every pgd has from birth; high vectors are always one of

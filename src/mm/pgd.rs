@@ -1,6 +1,6 @@
 //! One address space's tree: `pgd_alloc`, `pgd_free`, and the edits of its user half.
 //!
-//! A pgd holds copies of swapper's root entries for the kernel half. Where the modules/pkmap window shares
+//! A pgd holds copies of swapper's root entries for the kernel half, as far as TTBR0 translates it. Where the modules/pkmap window shares
 //! a root entry with user space, it has a table of its own there with copies of swapper's entries for the
 //! window ([`Layout::has_private_table`]); with low vectors, tables of its own for address 0. These tables
 //! stay for the pgd's life: a fault that needs them cannot allocate.
@@ -87,8 +87,12 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     pub unsafe fn pgd_free(self) {
         let mut flush = self.flush();
         flush.add_wide(VirtRange::ALL);
+        let (machine, root) = (self.root.machine(), self.root.table());
         // SAFETY: nobody walks the tree, and `self` is gone.
-        unsafe { self.editor().give_up_tree(&mut flush) };
+        unsafe { self.editor().give_up_tree(&self.root, &mut flush) };
+        flush.settle();
+        // SAFETY: nobody walks it, and every TLB forgot it. First, as no table goes while an entry points to it.
+        unsafe { machine.free(root, self.layout().pgd_level::<F>()) };
         flush.pay();
     }
 
@@ -122,7 +126,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         self.swapper.layout
     }
 
-    /// The root, for walks.
+    /// The root, for walks by TTBR0: of no address that is TTBR1's.
     pub fn view(&self) -> Node<'m, F, M> {
         self.root
     }
@@ -275,16 +279,26 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     /// What `va` translates to, in either half.
     #[inline]
     pub fn translate(&self, va: VirtAddr) -> Option<Translation<F>> {
-        walk::translate(&self.root, va)
+        let root = if va <= self.swapper.pgd_last { &self.root } else { &self.swapper.root };
+        // SAFETY: the root that has an entry for it.
+        unsafe { walk::descend(root.machine(), root.table(), va) }
     }
 
-    /// Calls `visit` for every leaf that maps an address in `range`, in order, until it breaks.
+    /// Calls `visit` for every leaf that maps an address in `range`, in order, until it breaks. In either half.
     pub fn visit<B>(
         &self,
         range: VirtRange,
         mut visit: impl FnMut(Mapped) -> ControlFlow<B>,
     ) -> ControlFlow<B> {
-        walk::visit(&self.root, range, &mut visit)
+        let last = self.swapper.pgd_last;
+        if let Ok(part) = VirtRange::inclusive(range.start(), range.last().min(last)) {
+            walk::visit(&self.root, part, &mut visit)?;
+        }
+        let above = VirtAddr(last.0.saturating_add(1)).max(range.start());
+        match VirtRange::inclusive(above, range.last()) {
+            Ok(part) if above > last => walk::visit(&self.swapper.root, part, &mut visit),
+            _ => ControlFlow::Continue(()),
+        }
     }
 
     pub(super) fn editor(&self) -> Editor<'_, 'm, F, M> {

@@ -50,6 +50,8 @@ pub(super) struct Spares {
     chained: bool,
     /// The root entry that user space and the kernel share, where a pgd has a private table from birth.
     shared: Option<usize>,
+    /// log2 of how much smaller than swapper's a pgd's root is.
+    cut: u16,
 }
 
 impl Spares {
@@ -58,7 +60,14 @@ impl Spares {
         let border = layout.task_size();
         let shared = layout.has_private_table::<F>(border).then(|| F::LEVELS[0].index(border));
         let chained = !layout.low_vectors() && !layout.has_private_table::<F>(VirtAddr(0));
-        Self { first: None, count: 0, chained, shared }
+        let cut = F::LEVELS[0].bits - layout.pgd_level::<F>().bits;
+        Self { first: None, count: 0, chained, shared, cut: cut as u16 }
+    }
+
+    /// log2 of how much smaller than swapper's a pgd's root is.
+    #[inline]
+    pub(super) fn cut(&self) -> u16 {
+        self.cut
     }
 
     /// Whether the tree at `root` can be kept: not if its private table is gone.

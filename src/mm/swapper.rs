@@ -15,7 +15,7 @@ use super::layout::Layout;
 use super::spare::Spares;
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
 use crate::attr::{Access, Attrs};
-use crate::format::{Format, Owner};
+use crate::format::{Format, Owner, Split, Walk};
 use crate::table::context::Whose;
 use crate::table::edit::{Editor, LeafSizes, Policy, Ties};
 use crate::table::error::EditError;
@@ -60,10 +60,10 @@ impl<F: Format> Ties for Sealing<'_, F> {
 }
 
 impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
-    /// An empty tree.
+    /// An empty tree; where TTBR1's walks start below the root, with the table that they start at.
     ///
     /// # Errors
-    /// [`OutOfMemory`] for the root.
+    /// [`OutOfMemory`]; nothing is kept.
     pub fn new(
         machine: &'m M,
         layout: &'m Layout,
@@ -79,7 +79,22 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
         }
         publish(machine);
         let sealing = Sealing { layout, sealed: false, format: PhantomData };
-        Ok(Self { machine, root, sealing, features, spares: Spares::new::<F>(layout) })
+        let mut swapper =
+            Self { machine, root, sealing, features, spares: Spares::new::<F>(layout) };
+        if let Err(error) = swapper.link_upper() {
+            // SAFETY: just allocated, and nothing was linked in it.
+            unsafe { machine.free(root, &F::LEVELS[0]) };
+            return Err(error);
+        }
+        Ok(swapper)
+    }
+
+    /// Links the table that walks by TTBR1 start at. It stays as every table of swapper's does.
+    fn link_upper(&mut self) -> Result<(), OutOfMemory> {
+        let Some(split) = self.layout().split::<F>() else { return Ok(()) };
+        let upper = VirtRange::inclusive(split.border, VirtAddr::MAX).unwrap_or(VirtRange::ALL);
+        let wanted = |depth, _| depth < split.depth;
+        self.editor().link_tables(upper, &wanted).map_err(|_| OutOfMemory)
     }
 
     /// Where the root lies, for TTBR0.
@@ -112,7 +127,8 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
     pub fn view(&self) -> SwapperView<'m, F, M> {
         // SAFETY: the root was made by `new` and is never freed, nor is any table below it.
         let root = unsafe { Node::new(self.machine, self.root, 0) };
-        SwapperView { root, layout: self.sealing.layout }
+        let layout = self.sealing.layout;
+        SwapperView { root, layout, pgd_last: layout.pgd_last::<F>() }
     }
 
     /// What `va` translates to.
@@ -266,6 +282,8 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
 pub struct SwapperView<'m, F: Format, M> {
     pub(super) root: Node<'m, F, M>,
     pub(super) layout: &'m Layout,
+    /// The last address that pgds translate: [`Layout::pgd_last`].
+    pub(super) pgd_last: VirtAddr,
 }
 
 impl<F: Format, M> Clone for SwapperView<'_, F, M> {
@@ -285,5 +303,18 @@ impl<'m, F: Format, M: TableMemory> SwapperView<'m, F, M> {
     /// The memory map.
     pub fn layout(&self) -> &'m Layout {
         self.layout
+    }
+
+    /// How TTBR1 is to share the address space, and the table that its walks start at, for
+    /// `armv7::mmu::set_split`: the root, or the one pmd above the border. `None` where the layout has no split.
+    pub fn upper(&self) -> Option<(&'static Split, PhysAddr)> {
+        let split = self.layout.split::<F>()?;
+        if split.depth == 0 {
+            return Some((split, self.root.table()));
+        }
+        match F::walk(0, self.root.load(self.root.index(split.border))) {
+            Walk::Table(table) => Some((split, table)),
+            _ => None,
+        }
     }
 }

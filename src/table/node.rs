@@ -14,7 +14,9 @@ pub struct Node<'m, F: Format, M> {
     machine: &'m M,
     table: PhysAddr,
     entries: *mut F::Raw,
-    depth: usize,
+    depth: u16,
+    /// log2 of how much shorter the table is than its level says: where TTBR1 takes over, so is a root.
+    cut: u16,
 }
 
 impl<F: Format, M> Clone for Node<'_, F, M> {
@@ -38,14 +40,26 @@ impl<'m, F: Format, M: TableMemory> Node<'m, F, M> {
     /// A table of `depth` lies there, in memory of `machine`'s, for as long as the node is used.
     #[inline]
     pub unsafe fn new(machine: &'m M, table: PhysAddr, depth: usize) -> Self {
-        Self { machine, table, entries: machine.virt(table).cast(), depth }
+        Self { machine, table, entries: machine.virt(table).cast(), depth: depth as u16, cut: 0 }
+    }
+
+    /// The root at `table`, which has `cut` bits less of an index than a whole one: it translates the lowest
+    /// addresses alone, and for all others has no entry.
+    ///
+    /// # Safety
+    /// As for [`new`](Self::new).
+    #[inline]
+    pub unsafe fn cut_root(machine: &'m M, table: PhysAddr, cut: u16) -> Self {
+        // SAFETY: the caller answers for it.
+        Self { cut, ..unsafe { Self::new(machine, table, 0) } }
     }
 
     /// The same table, whose depth the caller knows: in code with constants.
     #[inline(always)]
     pub(crate) fn at_depth(self, depth: usize) -> Self {
-        debug_assert_eq!(self.depth, depth);
-        Self { depth, ..self }
+        debug_assert_eq!(self.depth(), depth);
+        // Roots alone are cut.
+        Self { depth: depth as u16, cut: if depth == 0 { self.cut } else { 0 }, ..self }
     }
 
     /// The table that an entry of this one points to.
@@ -55,7 +69,7 @@ impl<'m, F: Format, M: TableMemory> Node<'m, F, M> {
     #[inline]
     pub unsafe fn child(&self, entry: TableEntry) -> Self {
         // SAFETY: an entry of a linked table points to a table of the next depth.
-        unsafe { Self::new(self.machine, entry.table, self.depth + 1) }
+        unsafe { Self::new(self.machine, entry.table, self.depth() + 1) }
     }
 
     /// The machine in whose memory the table lies.
@@ -73,20 +87,33 @@ impl<'m, F: Format, M: TableMemory> Node<'m, F, M> {
     /// Depth from the root.
     #[inline]
     pub fn depth(&self) -> usize {
-        self.depth
+        self.depth.into()
+    }
+
+    /// How many entries the table has.
+    #[inline]
+    pub fn count(&self) -> usize {
+        self.level().entries() >> self.cut
+    }
+
+    /// Whether the table has an entry for `va`, given that a walk for it gets there: not if a
+    /// [cut root](Self::cut_root) ends below.
+    #[inline]
+    pub fn translates(&self, va: VirtAddr) -> bool {
+        self.index(va) < self.count()
     }
 
     /// The geometry of the table's level.
     #[inline]
     pub fn level(&self) -> &'static Level {
-        F::level(self.depth)
+        F::level(self.depth())
     }
 
     /// Where entry `index` lies; the index is taken modulo the table's length, so it cannot stray.
     #[inline]
     fn slot(&self, index: usize) -> *mut F::Raw {
         // SAFETY: the masked index lies within the table.
-        unsafe { self.entries.add(index & (self.level().entries() - 1)) }
+        unsafe { self.entries.add(index & (self.count() - 1)) }
     }
 
     /// Reads the descriptor at `index`.
@@ -99,7 +126,7 @@ impl<'m, F: Format, M: TableMemory> Node<'m, F, M> {
     /// Reads and decodes the entry at `index`.
     #[inline]
     pub fn entry(&self, index: usize) -> Entry {
-        F::decode(self.depth, self.load(index))
+        F::decode(self.depth(), self.load(index))
     }
 
     /// Writes the descriptor at `index`: one store.
@@ -125,10 +152,11 @@ impl<'m, F: Format, M: TableMemory> Node<'m, F, M> {
         self.level().index(va)
     }
 
-    /// The indices of the entries that translate `range`, which lies in what one table spans.
+    /// The indices of the entries that translate `range`, which lies in what one table spans; those that the
+    /// table has.
     #[inline]
     pub fn indices(&self, range: VirtRange) -> Range<usize> {
-        self.index(range.start())..self.index(range.last()) + 1
+        self.index(range.start())..(self.index(range.last()) + 1).min(self.count())
     }
 
     /// The addresses of entry `index`, where `va` is any address that this table translates.
@@ -140,7 +168,7 @@ impl<'m, F: Format, M: TableMemory> Node<'m, F, M> {
     /// The entries in `range`, as far as the table has them: where they begin, and how many they are.
     #[inline]
     fn part(&self, range: Range<usize>) -> (*mut F::Raw, usize) {
-        let end = range.end.min(self.level().entries());
+        let end = range.end.min(self.count());
         (self.slot(range.start), end.saturating_sub(range.start))
     }
 
@@ -155,7 +183,7 @@ impl<'m, F: Format, M: TableMemory> Node<'m, F, M> {
     /// Whether every entry outside `range` is absent. Looks next to `range` first: neighbours are what a
     /// table that is still in use most likely holds.
     pub fn is_empty_outside(&self, range: Range<usize>) -> bool {
-        let entries = self.level().entries();
+        let entries = self.count();
         let after = range.end..entries.min(range.end + NEAR);
         let before = range.start.saturating_sub(NEAR)..range.start;
         self.is_absent(after.clone())

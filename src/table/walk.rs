@@ -85,7 +85,23 @@ pub fn translate<F: Format, M: TableMemory>(
     root: &Node<'_, F, M>,
     va: VirtAddr,
 ) -> Option<Translation<F>> {
-    let (machine, mut table) = (root.machine(), root.table());
+    if !root.translates(va) {
+        return None;
+    }
+    // SAFETY: the root has an entry for it.
+    unsafe { descend(root.machine(), root.table(), va) }
+}
+
+/// [`translate`], from the root at `table` on.
+///
+/// # Safety
+/// The root of a tree in use lies there, and has an entry for `va`.
+#[inline]
+pub(crate) unsafe fn descend<F: Format, M: TableMemory>(
+    machine: &M,
+    mut table: PhysAddr,
+    va: VirtAddr,
+) -> Option<Translation<F>> {
     // Unrolled, so that each level's geometry is a constant.
     for depth in 0..F::LEVELS.len() {
         // SAFETY: the root, or a table that an entry just read points to.
@@ -112,6 +128,9 @@ pub fn trace<F: Format, M: TableMemory>(
     let mut node = *root;
     for step in &mut steps {
         use crate::format::Descriptor;
+        if !node.translates(va) {
+            break;
+        }
         let index = node.index(va);
         let raw = node.load(index);
         let entry = F::decode(node.depth(), raw);

@@ -49,6 +49,7 @@ fn any_spec(random: &mut Random) -> LayoutSpec {
         vectors: random.pick(&[Vectors::High, Vectors::Low]),
         first_user_address: random.pick(&[0, 0x1000, 0x2000, 0x20_0000]),
         pmds: random.pick(&[Pmds::OnDemand, Pmds::Always]),
+        ttbr1: random.pick(&[None, None, Some(0x8000_0000), Some(0xC000_0000), Some(0xE000_0000)]),
     }
 }
 
@@ -75,8 +76,14 @@ fn live<F: Format>(host: &Host<F>, layout: &Layout) -> Result<(), EditError> {
     let attrs = Attrs::user(Access::ReadWrite);
     let done = user.into_iter().try_for_each(|page| {
         pgd.map_at(page, 0x7100_0000, attrs, LeafSizes::LARGEST)?;
-        pgd.identity_add(VirtRange::page(layout.lowmem().start()), Access::ReadExecute)?;
-        pgd.identity_del(VirtRange::page(layout.lowmem().start()))
+        let page = VirtRange::page(layout.lowmem().start());
+        if page.start() > layout.pgd_last::<F>() {
+            let refused = Err(EditError::OutOfBounds { at: page.start() });
+            assert_eq!(pgd.identity_add(page, Access::ReadExecute), refused);
+            return Ok(());
+        }
+        pgd.identity_add(page, Access::ReadExecute)?;
+        pgd.identity_del(page)
     });
     host.audit(swapper.root(), &[pgd.root()]);
     // SAFETY: it was never in a TTBR.

@@ -2,6 +2,7 @@
 //! only once cleaned.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::ptr::NonNull;
 
@@ -22,8 +23,8 @@ pub struct Arena {
     memory: NonNull<u8>,
     seen: NonNull<u8>,
     next: usize,
-    /// Offsets given back, by depth; the last is the first to be handed out again.
-    free: [Vec<usize>; 3],
+    /// Offsets given back, by depth and bytes; the last is the first to be handed out again.
+    free: BTreeMap<(usize, usize), Vec<usize>>,
 }
 
 impl Arena {
@@ -44,7 +45,8 @@ impl Arena {
     /// Memory for a table of `level`, which has `depth`, aligned to its size and not better.
     pub fn take(&mut self, depth: usize, level: &Level) -> usize {
         let bytes = level.table_bytes();
-        let at = self.free[depth].pop().unwrap_or_else(|| {
+        let free = self.free.entry((depth, bytes)).or_default().pop();
+        let at = free.unwrap_or_else(|| {
             // An odd multiple: whoever relies on more alignment than promised is found out.
             let mut at = self.next.next_multiple_of(bytes.max(GRANULE));
             if bytes < GRANULE {
@@ -63,7 +65,7 @@ impl Arena {
     /// Takes back what [`take`](Self::take) gave.
     pub fn give_back(&mut self, at: usize, depth: usize, level: &Level) {
         self.fill(at..at + level.table_bytes(), [FREED; 2]);
-        self.free[depth].push(at);
+        self.free.entry((depth, level.table_bytes())).or_default().push(at);
     }
 
     fn fill(&mut self, range: Range<usize>, [memory, seen]: [u8; 2]) {

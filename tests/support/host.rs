@@ -162,12 +162,12 @@ impl State {
     pub(super) fn views<F: Format>(&self, id: usize) -> [&[u8]; 2] {
         let table = &self.links.tables[id];
         let start = (table.base - Host::<F>::BASE) as usize;
-        self.arena.views(start..start + F::LEVELS[table.depth].table_bytes())
+        self.arena.views(start..start + table.bytes)
     }
 
     /// Walks see all of the table, and of those below, as it is.
     pub(super) fn assert_published<F: Format>(&self, id: usize) {
-        for id in self.links.subtree(id, |depth| F::LEVELS[depth].table_bytes()) {
+        for id in self.links.subtree(id) {
             let table = &self.links.tables[id];
             let [memory, seen] = self.views::<F>(id);
             let (depth, base) = (table.depth, table.base);
@@ -202,9 +202,11 @@ impl State {
     }
 }
 
-/// The depth of a level.
+/// The depth of a level: one of the format's, or a root that is shorter.
 fn depth_of<F: Format>(level: &Level) -> usize {
-    F::LEVELS.iter().position(|known| known == level).expect("a level of this format")
+    let root = F::SPLITS.iter().any(|split| split.root == *level).then_some(0);
+    let depth = root.or(F::LEVELS.iter().position(|known| known == level));
+    depth.expect("a level of this format")
 }
 
 // SAFETY: the arena hands out disjoint memory, aligned as asked, below 4 GiB in the classic format.
@@ -228,7 +230,7 @@ unsafe impl<F: Format> TableMemory for Host<F> {
         let mut state = self.state.borrow_mut();
         let id = state.links.at(at).unwrap_or_else(|| panic!("freed {at:#x}, no table in use"));
         let known = &state.links.tables[id];
-        assert_eq!(known.depth, depth, "freed as a table of another level");
+        assert_eq!((known.depth, known.bytes), (depth, bytes), "freed as a table of another level");
         assert!(!known.active, "freed a root in use");
         assert!(known.incoming.is_empty(), "freed a table of depth {depth} that is linked");
         assert!(
@@ -277,7 +279,7 @@ impl<F: Format> Maintenance for Host<F> {
         let id = state.links.holder(Self::BASE + start as u64).expect("cleaned a table in use");
         let table = &mut state.links.tables[id];
         table.touched = clock;
-        let end = (table.base - Self::BASE) as usize + F::LEVELS[table.depth].table_bytes();
+        let end = (table.base - Self::BASE) as usize + table.bytes;
         assert!(start + bytes <= end, "cleaned beyond the table");
         state.arena.clean(start..start + bytes);
         state.log.push(Op::Clean);

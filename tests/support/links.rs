@@ -14,6 +14,8 @@ pub struct Table {
     pub base: u64,
     /// Its depth from the root.
     pub depth: usize,
+    /// How long it is: a root may be shorter than its level says.
+    pub bytes: usize,
     /// Whether it is handed out.
     pub used: bool,
     /// Whether a walk can start here: a TTBR holds it.
@@ -51,6 +53,7 @@ impl Links {
         let table = Table {
             base,
             depth,
+            bytes,
             used: true,
             active: false,
             exposed: false,
@@ -101,12 +104,12 @@ impl Links {
     }
 
     /// The table and all that its entries lead to.
-    pub fn subtree(&self, id: usize, bytes: impl Fn(usize) -> usize + Copy) -> Vec<usize> {
+    pub fn subtree(&self, id: usize) -> Vec<usize> {
         let table = &self.tables[id];
-        let end = table.base + bytes(table.depth) as u64;
+        let end = table.base + table.bytes as u64;
         let below = self.slots.range(table.base..end);
         let mut all = vec![id];
-        all.extend(below.flat_map(|(_, &child)| self.subtree(child, bytes)));
+        all.extend(below.flat_map(|(_, &child)| self.subtree(child)));
         all
     }
 
@@ -120,7 +123,6 @@ impl Links {
     ) -> Option<usize> {
         let depth = self.tables[id].depth;
         self.tables[id].touched = clock;
-        let bytes = |depth: usize| F::LEVELS[depth].table_bytes();
         let child = match F::decode(depth, new) {
             Entry::Table(table) => {
                 let at = table.table.as_u64();
@@ -139,7 +141,7 @@ impl Links {
             self.slots.remove(&slot);
             self.tables[old].incoming.retain(|&other| other != slot);
             if self.tables[old].incoming.is_empty() {
-                for id in self.subtree(old, bytes) {
+                for id in self.subtree(old) {
                     self.tables[id].touched = clock;
                 }
             }

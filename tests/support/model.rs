@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Attrs, Entry, Format, Host, PAGE_SIZE, PhysAddr, VirtAddr, VirtRange};
+use super::{Attrs, Entry, Format, Host, Layout, PAGE_SIZE, PhysAddr, VirtAddr, VirtRange};
 use armv7a_mm::format::{Level, RUN, Runs};
 
 /// A page's number.
@@ -75,6 +75,27 @@ impl Model {
         model
     }
 
+    /// What an address space maps of a range: its own tables what TTBR0 translates, swapper's the rest.
+    pub fn read_space<F: Format>(
+        host: &Host<F>,
+        [swapper, pgd]: [PhysAddr; 2],
+        layout: &Layout,
+        range: VirtRange,
+    ) -> Self {
+        let mut model = Self::default();
+        let last = layout.pgd_last::<F>();
+        let below = VirtRange::inclusive(VirtAddr(0), last).unwrap();
+        if let Some(part) = range.intersection(below) {
+            model.read_table(host, pgd.as_u64(), 0, VirtAddr(0), part);
+        }
+        if let Some(first) = last.0.checked_add(1)
+            && let Some(part) = range.intersection(from(first))
+        {
+            model.read_table(host, swapper.as_u64(), 0, VirtAddr(0), part);
+        }
+        model
+    }
+
     fn read_table<F: Format>(
         &mut self,
         host: &Host<F>,
@@ -108,15 +129,24 @@ impl Model {
     /// Asserts that the tables map what the model says, neither more nor less.
     #[track_caller]
     pub fn assert_read<F: Format>(&self, host: &Host<F>, root: PhysAddr, range: VirtRange) {
-        let real = Self::read(host, root, range);
-        let wanted = self.part(range);
-        if real == wanted {
+        self.part(range).assert_same(&Self::read(host, root, range), range);
+    }
+
+    /// Asserts that `real` is this model.
+    #[track_caller]
+    pub fn assert_same(&self, real: &Self, range: VirtRange) {
+        if real == self {
             return;
         }
         for page in pages(range) {
-            assert_eq!(real.0.get(&page), wanted.0.get(&page), "at {}", start(page));
+            assert_eq!(real.0.get(&page), self.0.get(&page), "at {}", start(page));
         }
     }
+}
+
+/// All from `first` on.
+fn from(first: u32) -> VirtRange {
+    VirtRange::inclusive(VirtAddr(first), VirtAddr::MAX).unwrap()
 }
 
 /// How far behind the frame in its word a leaf's memory lies.

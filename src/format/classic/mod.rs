@@ -9,26 +9,38 @@ mod descriptor;
 pub mod fault;
 pub mod regs;
 
-use crate::format::{EncodeError, Entry, Fault, Format, Level, Runs, TableEntry, TableKind, Walk};
+use crate::addr::VirtAddr;
+use crate::format::{
+    EncodeError, Entry, Fault, Format, Level, Runs, Split, TableEntry, TableKind, Walk,
+};
 
 /// The classic 2-level format.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Classic;
 
+const PGD: Level = Level {
+    kind: TableKind::Pgd,
+    name: "pgd",
+    shift: 20,
+    bits: 12,
+    entry_shift: 2,
+    leaf: true,
+    runs: Some(Runs::Identical),
+    leaf_pxn: true,
+};
+
+/// TTBCR.N = `n`: TTBR0 translates below 4 GiB >> n with a root of 16 KiB >> n, TTBR1 all above with a whole one
+/// (DDI 0406C B3.5.4).
+const fn split(n: u32) -> Split {
+    let border = VirtAddr(1 << (32 - n));
+    Split { border, size: n, root: Level { bits: PGD.bits - n, ..PGD }, depth: 0 }
+}
+
 impl Format for Classic {
     const NAME: &'static str = "classic";
 
     const LEVELS: &'static [Level] = &[
-        Level {
-            kind: TableKind::Pgd,
-            name: "pgd",
-            shift: 20,
-            bits: 12,
-            entry_shift: 2,
-            leaf: true,
-            runs: Some(Runs::Identical),
-            leaf_pxn: true,
-        },
+        PGD,
         Level {
             kind: TableKind::Pte,
             name: "pte",
@@ -40,6 +52,9 @@ impl Format for Classic {
             leaf_pxn: false,
         },
     ];
+
+    const SPLITS: &'static [Split] =
+        &[split(1), split(2), split(3), split(4), split(5), split(6), split(7)];
 
     type Raw = u32;
 

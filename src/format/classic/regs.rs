@@ -5,7 +5,7 @@ use crate::addr::PhysAddr;
 use crate::attr::{Asid, Shareability};
 use crate::format::control::{Answer, Registers};
 use crate::format::memory::{INDICES, Meaning, WALK};
-use crate::format::{Fault, Format};
+use crate::format::{Fault, Format, Split};
 
 /// PRRR: for each memory index its type, and what the S bit means (DDI 0406C B4.1).
 pub const PRRR: u32 = {
@@ -42,6 +42,9 @@ pub const NMRR: u32 = {
 /// without the Security Extensions, which bring it (DDI 0406C B4.1).
 const PD1: u32 = 1 << 5;
 
+/// TTBCR.N.
+const N: u32 = 0b111;
+
 /// TTBR0's walk attributes: shareable, inner (S, NOS), cached as [`WALK`] by the outer (RGN) and inner caches
 /// (IRGN, whose bits lie apart since the Multiprocessing Extensions: DDI 0406C B4.1).
 pub const TTBR_WALK: u32 = {
@@ -62,6 +65,7 @@ const CLIENT: u32 = 0b01;
 impl Registers for Classic {
     const LPAE: bool = false;
     const TTBCR: u32 = PD1;
+    const PD0: u32 = 1 << 4;
     const TTBR_WALK: u32 = TTBR_WALK;
     const REMAP: [u32; 2] = [PRRR, NMRR];
     const DACR: u32 = DACR_OPEN;
@@ -70,8 +74,17 @@ impl Registers for Classic {
         root.as_u64() | u64::from(TTBR_WALK)
     }
 
-    fn root(ttbr0: u64) -> PhysAddr {
-        PhysAddr::truncate(ttbr0 & 0xFFFF_C000)
+    #[inline]
+    fn root(ttbr0: u64, ttbcr: u32) -> PhysAddr {
+        PhysAddr::from_u32(ttbr0 as u32 & (u32::MAX << 14 >> (ttbcr & N) | 0xFFFF_C000))
+    }
+
+    fn ttbcr(split: Option<&Split>) -> u32 {
+        split.map_or(Self::TTBCR, |split| split.size)
+    }
+
+    fn ttbr1(table: PhysAddr, _split: &Split) -> u64 {
+        table.as_u64() | u64::from(TTBR_WALK)
     }
 
     fn decode_par(par: u64) -> Result<Answer, Fault> {
@@ -118,7 +131,15 @@ mod tests {
     #[test]
     fn root_comes_back() {
         let root = PhysAddr::from_u32(0x4321_8000);
-        assert_eq!(Classic::root(Classic::ttbr0(root, Asid(7))), root);
+        assert_eq!(Classic::root(Classic::ttbr0(root, Asid(7)), Classic::TTBCR), root);
+        let small = PhysAddr::from_u32(0x4321_A380);
+        for split in Classic::SPLITS {
+            let root = small.as_u64() & !(split.root.table_bytes() as u64 - 1);
+            let ttbr0 = Classic::ttbr0(PhysAddr::truncate(root), Asid(0));
+            let garbage = (split.root.table_bytes() as u64 - 1) & !0x7F;
+            let found = Classic::root(ttbr0 | garbage, Classic::ttbcr(Some(split)));
+            assert_eq!(found.as_u64(), root, "N = {}", split.size);
+        }
     }
 
     #[test]

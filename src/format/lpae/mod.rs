@@ -10,7 +10,10 @@ mod descriptor;
 pub mod fault;
 pub mod regs;
 
-use crate::format::{EncodeError, Entry, Fault, Format, Level, Runs, TableEntry, TableKind, Walk};
+use crate::addr::VirtAddr;
+use crate::format::{
+    EncodeError, Entry, Fault, Format, Level, Runs, Split, TableEntry, TableKind, Walk,
+};
 
 /// The LPAE 3-level format.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,14 +29,26 @@ const fn level(
     Level { kind, name, shift, bits, entry_shift: 3, leaf: true, runs, leaf_pxn: true }
 }
 
+const PGD: Level = level(TableKind::Pgd, "pgd", 30, 2, None);
+
+/// TTBCR.T1SZ = `t1sz`, T0SZ = 0: TTBR1 translates the upper 4 GiB >> t1sz, and where that is 1 GiB or less its walks
+/// start at the pmd (DDI 0406C B3.6.4, B3.6.6). Roots have their four entries, of which TTBR0 uses the lower ones.
+const fn split(t1sz: u32) -> Split {
+    let border = VirtAddr(0_u32.wrapping_sub(1 << (32 - t1sz)));
+    Split { border, size: t1sz, root: PGD, depth: (t1sz > 1) as usize }
+}
+
 impl Format for Lpae {
     const NAME: &'static str = "lpae";
 
     const LEVELS: &'static [Level] = &[
-        level(TableKind::Pgd, "pgd", 30, 2, None),
+        PGD,
         level(TableKind::Pmd, "pmd", 21, 9, Some(Runs::Stepping)),
         level(TableKind::Pte, "pte", 12, 9, Some(Runs::Stepping)),
     ];
+
+    const SPLITS: &'static [Split] =
+        &[split(1), split(2), split(3), split(4), split(5), split(6), split(7)];
 
     type Raw = u64;
 

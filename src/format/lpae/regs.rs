@@ -5,7 +5,7 @@ use crate::addr::PhysAddr;
 use crate::attr::{Asid, Shareability};
 use crate::format::control::{Answer, Registers};
 use crate::format::memory::{Cache, INDICES, Meaning, WALK};
-use crate::format::{Fault, Format};
+use crate::format::{Fault, Format, Split};
 
 /// MAIR1 and MAIR0 in one number: a byte for each memory index (DDI 0406C B4.1).
 pub const MAIR: u64 = {
@@ -29,15 +29,21 @@ pub const MAIR: u64 = {
 
 /// TTBCR: EAE; T0SZ = 0, so TTBR0 spans all 4 GiB; its walks inner shareable, cached as [`WALK`]; EPD1, so
 /// that a walk by TTBR1, which nobody set, faults (DDI 0406C B4.1).
-pub const TTBCR: u32 = {
-    let (eae, epd1, inner) = (1 << 31, 1 << 23, Shareability::Inner as u32);
+pub const TTBCR: u32 = EAE | EPD1 | WALKS << 8;
+
+const EAE: u32 = 1 << 31;
+const EPD1: u32 = 1 << 23;
+
+/// How walks are cached and shared: IRGN, ORGN and SH, bits 13:8 for TTBR0, 29:24 for TTBR1.
+const WALKS: u32 = {
     let cache = WALK as u32;
-    eae | epd1 | inner << 12 | cache << 10 | cache << 8
+    (Shareability::Inner as u32) << 4 | cache << 2 | cache
 };
 
 impl Registers for Lpae {
     const LPAE: bool = true;
     const TTBCR: u32 = TTBCR;
+    const PD0: u32 = 1 << 7;
     const TTBR_WALK: u32 = 0;
     const REMAP: [u32; 2] = [MAIR as u32, (MAIR >> 32) as u32];
     const DACR: u32 = 0;
@@ -46,8 +52,19 @@ impl Registers for Lpae {
         root.as_u64() | u64::from(asid.0) << 48
     }
 
-    fn root(ttbr0: u64) -> PhysAddr {
+    #[inline]
+    fn root(ttbr0: u64, _ttbcr: u32) -> PhysAddr {
         PhysAddr::truncate(ttbr0 & !0x1F)
+    }
+
+    fn ttbcr(split: Option<&Split>) -> u32 {
+        split.map_or(TTBCR, |split| EAE | WALKS << 24 | split.size << 16 | WALKS << 8)
+    }
+
+    /// The address of the first entry in use: a walk's first index counts from the border (B3.6.6).
+    fn ttbr1(table: PhysAddr, split: &Split) -> u64 {
+        let level = &Self::LEVELS[split.depth];
+        table.as_u64() + ((level.index(split.border) as u64) << level.entry_shift)
     }
 
     fn decode_par(par: u64) -> Result<Answer, Fault> {
@@ -83,7 +100,7 @@ mod tests {
     fn root_comes_back_without_the_asid() {
         let root = PhysAddr::new(0x12_3456_7820).unwrap();
         assert_eq!(Lpae::ttbr0(root, Asid(0xAB)), 0x00AB_0012_3456_7820);
-        assert_eq!(Lpae::root(Lpae::ttbr0(root, Asid(0xAB))), root);
+        assert_eq!(Lpae::root(Lpae::ttbr0(root, Asid(0xAB)), TTBCR), root);
     }
 
     #[test]

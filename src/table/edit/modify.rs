@@ -211,20 +211,29 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         unsafe { self.forget(&self.root, range, flush) };
     }
 
-    /// Hands the whole tree to `flush`, root included: every table that it owns, and no other.
+    /// Hands the whole tree to `flush` but for its root, `root`: every table that it owns, and no other.
     ///
     /// # Safety
     /// Nobody walks or uses the tree any more; `flush` covers all that it translated.
-    pub unsafe fn give_up_tree(self, flush: &mut Flush<'m, F, M>) {
+    pub(crate) unsafe fn give_up_tree(self, root: &Node<'m, F, M>, flush: &mut Flush<'m, F, M>) {
         // SAFETY: the caller answers for it.
-        unsafe { self.give_up(&self.root, flush) };
+        unsafe { self.give_up_below(root, flush) };
     }
 
     /// Hands a table and all that it owns to the flush.
     #[inline(never)]
     unsafe fn give_up(&self, node: &Node<'m, F, M>, flush: &mut Flush<'m, F, M>) {
+        // SAFETY: the caller cuts the table off, and so all below it.
+        unsafe {
+            self.give_up_below(node, flush);
+            flush.add_table(node.table(), node.depth());
+        }
+    }
+
+    /// Hands all that a table owns to the flush.
+    unsafe fn give_up_below(&self, node: &Node<'m, F, M>, flush: &mut Flush<'m, F, M>) {
         if !Self::is_pte(node.depth()) {
-            for index in 0..node.level().entries() {
+            for index in 0..node.count() {
                 if let Some(table) = F::decode_table(node.depth(), node.load(index))
                     && self.owns(&table)
                 {
@@ -233,8 +242,6 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
                 }
             }
         }
-        // SAFETY: the caller cuts the table off.
-        unsafe { flush.add_table(node.table(), node.depth()) };
     }
 
     /// The descriptor of a leaf with new attributes, and whether it is in a run: not where the format has
