@@ -3,7 +3,7 @@
 //! The image's parts get the permissions they deserve, all other RAM of the linear map is data, devices and
 //! vectors lie at fixed addresses. RAM that the linear map does not reach is left to temporary mappings.
 
-use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
 use armv7a_mm::addr::{PAGE_SIZE, PhysAddr, VirtAddr, VirtRange};
 use armv7a_mm::armv7::{mmu, offline, vectors};
@@ -70,9 +70,17 @@ pub fn synced() -> u32 {
     SYNCED.load(Relaxed)
 }
 
+/// Whether faults are looked up in this kernel's swapper.
+static JUDGING: AtomicBool = AtomicBool::new(true);
+
+/// Faults are looked up in this kernel's swapper, or, while tables of another shape are in use, nowhere.
+pub fn judge_faults(judge: bool) {
+    JUDGING.store(judge, Relaxed);
+}
+
 /// What runs at a fault: whether the access should be tried again.
 pub fn handle(fault: &Fault, at: VirtAddr, user_mode: bool) -> bool {
-    let Some(kernel) = KERNEL.get() else { return false };
+    let Some(kernel) = KERNEL.get().filter(|_| JUDGING.load(Relaxed)) else { return false };
     let verdict = do_translation_fault(&kernel.view, mmu::root(), fault, at, user_mode);
     if verdict == Verdict::Retry {
         SYNCED.fetch_add(1, Relaxed);

@@ -33,6 +33,7 @@ fn run(kernel: &'static Kernel) -> ! {
         tests::SPLITS,
         tests::OFFLINE,
         tests::THREAD,
+        tests::TTBR1,
         tests::SWITCHING,
         tests::CONTEXTS,
         tests::IDMAP,

@@ -50,7 +50,11 @@ pub struct Oracle<R> {
 /// The tables that this CPU walks now.
 pub fn live() -> Oracle<impl Fn(PhysAddr) -> Option<u32>> {
     // SAFETY: the live root stays while it is live, and no test keeps an oracle beyond that.
-    let root = unsafe { Node::new(machine(), mmu::root(), 0) };
+    of(unsafe { Node::new(machine(), mmu::root(), 0) })
+}
+
+/// The tables below `root`, one of those that this CPU walks now.
+pub fn of(root: Node<'static, Active, Machine>) -> Oracle<impl Fn(PhysAddr) -> Option<u32>> {
     Oracle { root, inspector: live::inspector(kernel()) }
 }
 
@@ -58,6 +62,11 @@ impl<R: Fn(PhysAddr) -> Option<u32>> Oracle<R> {
     /// The root of the tables.
     pub fn root(&self) -> Node<'static, Active, Machine> {
         self.root
+    }
+
+    /// Whether the tables map `va`.
+    pub fn translates(&self, va: VirtAddr) -> bool {
+        walk::translate(&self.root, va).is_some()
     }
 
     /// Asks all three about `va`, for every kind of access.
