@@ -210,6 +210,16 @@ impl VirtRange {
         self.start <= addr.0 && addr.0 <= self.last
     }
 
+    /// Whether `bytes` bytes from `addr` on all lie in the range: not if they go on beyond the top of the address
+    /// space. Of no bytes all do.
+    #[inline]
+    pub const fn holds(self, addr: VirtAddr, bytes: usize) -> bool {
+        match bytes.checked_sub(1) {
+            None => true,
+            Some(more) => self.contains(addr) && more as u64 <= (self.last - addr.0) as u64,
+        }
+    }
+
     /// Whether all of `other` lies in the range.
     #[inline]
     pub const fn encloses(self, other: Self) -> bool {

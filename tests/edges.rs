@@ -27,6 +27,27 @@ both_formats!(
     identity_mappings_refused,
 );
 
+/// A pointer and a length as user space hands them over: all of it lies in its half, or it is refused.
+#[test]
+fn user_pointers() {
+    let user = linux().user();
+    let holds = |at, bytes| user.holds(VirtAddr(at), bytes);
+    assert_eq!((user.start(), user.last()), (VirtAddr(0x2000), VirtAddr(0xBEFF_FFFF)));
+    assert!(holds(0x2000, 1) && holds(0xBEFF_FFFF, 1) && holds(0x2000, 0xBEFF_E000));
+    assert!(!holds(0x1FFF, 1) && !holds(0x1FFF, 2) && !holds(0, 0x1_0000));
+    assert!(!holds(0xBF00_0000, 1) && !holds(0xBEFF_FFFF, 2) && !holds(0x2000, 0xBEFF_E001));
+    for bytes in [0xFFFF_E000, 0xFFFF_FFFF, u32::MAX as usize - 0x1FFF, usize::MAX, usize::MAX - 1]
+    {
+        assert!(!holds(0x2000, bytes), "{bytes:#x} go round the top");
+        assert!(!holds(0xBEFF_FFFF, bytes) && !holds(0xFFFF_FFFF, bytes));
+    }
+    assert!(!holds(0xFFFF_FFFF, 1) && !holds(0xFFFF_FFFF, 0x2002));
+    assert!(holds(0xFFFF_FFFF, 0), "no bytes are nobody's");
+    assert!(
+        VirtRange::ALL.holds(VirtAddr(0), 1 << 32) && !VirtRange::ALL.holds(VirtAddr(1), 1 << 32)
+    );
+}
+
 const DATA: Attrs = Attrs::kernel(Access::ReadWrite);
 const USER: Attrs = Attrs::user(Access::ReadWrite);
 const LARGEST: LeafSizes = LeafSizes::LARGEST;

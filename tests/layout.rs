@@ -227,6 +227,10 @@ fn halves() {
         assert_eq!(own(0xFFFF_0000), always && !upper(0xFFFF_0000));
         assert_eq!(own(0xC000_0000), always && !upper(0xC000_0000));
         assert!(!layout.has_private_table::<Classic>(layout.task_size()));
+        // Closing user space must close nothing of the kernel's.
+        let whole = layout.pgd_last::<Lpae>().0 == layout.task_size().0 - 1;
+        assert_eq!(layout.user_can_be_closed::<Lpae>(), whole && !layout.low_vectors());
+        assert!(layout.user_can_be_closed::<Classic>());
     }
 }
 

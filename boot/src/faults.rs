@@ -7,6 +7,7 @@ use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use armv7a_mm::addr::VirtAddr;
 use armv7a_mm::armv7::cp15::{DFAR, DFSR, IFAR, IFSR};
+use armv7a_mm::armv7::uaccess;
 use armv7a_mm::format::{Active, Fault, FaultKind, Format};
 
 use crate::{console, harness, kernel, percpu, println};
@@ -61,6 +62,8 @@ pub struct FaultRecord {
     pub psr: u32,
     /// r0 when it was taken: what user code wants to say by its SVC.
     pub r0: u32,
+    /// Whether user space was open to the kernel when it was taken, and whether it is while it is handled.
+    pub user_open: [bool; 2],
 }
 
 impl FaultRecord {
@@ -135,7 +138,22 @@ pub fn taken() -> Option<FaultRecord> {
     cpu.record.lock().take()
 }
 
+/// Has exceptions of this CPU close user space while they are handled, or leave it as they find it.
+pub fn close_user(close: bool) {
+    percpu::this().closes_user.store(close, Relaxed);
+}
+
 extern "C" fn exception(frame: &mut Frame, vector: u32) {
+    if !percpu::this().closes_user.load(Relaxed) {
+        return handle(frame, vector, uaccess::is_open());
+    }
+    // SAFETY: it is closed already, or was opened to copy, or for user mode.
+    let user = unsafe { uaccess::close() };
+    handle(frame, vector, user.was_open());
+    user.restore();
+}
+
+fn handle(frame: &mut Frame, vector: u32, user_was_open: bool) {
     let vector = match vector {
         1 => Vector::Undefined,
         2 => Vector::Supervisor,
@@ -150,9 +168,24 @@ extern "C" fn exception(frame: &mut Frame, vector: u32) {
         Vector::Data => (DFSR::read(), DFAR::read()),
         _ => (0, 0),
     };
-    let record = FaultRecord { vector, fsr, far, pc: frame.pc, psr: frame.psr, r0: frame.r[0] };
+    let record = FaultRecord {
+        vector,
+        fsr,
+        far,
+        pc: frame.pc,
+        psr: frame.psr,
+        r0: frame.r[0],
+        user_open: [user_was_open, uaccess::is_open()],
+    };
     let user_mode = frame.psr & USER_MASK == USER;
     if record.fault().is_some_and(|fault| kernel::handle(&fault, VirtAddr(far), user_mode)) {
+        return;
+    }
+    if vector == Vector::Data
+        && !user_mode
+        && let Some(landing) = uaccess::fixup(frame.pc)
+    {
+        frame.pc = landing;
         return;
     }
     let cpu = percpu::this();

@@ -34,6 +34,7 @@ fn run(kernel: &'static Kernel) -> ! {
         tests::OFFLINE,
         tests::THREAD,
         tests::TTBR1,
+        tests::UACCESS,
         tests::SWITCHING,
         tests::CONTEXTS,
         tests::IDMAP,

@@ -1,7 +1,7 @@
 //! What each CPU has of its own: found by TPIDRPRW, which holds its address.
 
 use core::fmt;
-use core::sync::atomic::AtomicU32;
+use core::sync::atomic::{AtomicBool, AtomicU32};
 
 use armv7a_mm::armv7::cp15::TPIDRPRW;
 use spin::Mutex;
@@ -18,6 +18,8 @@ pub struct PerCpu {
     pub resume: AtomicU32,
     /// The expected exception that was taken.
     pub record: Mutex<Option<FaultRecord>>,
+    /// Whether exceptions close user space while they are handled.
+    pub closes_user: AtomicBool,
 }
 
 static ALL: [PerCpu; MAX_CPUS] = [const {
@@ -25,6 +27,7 @@ static ALL: [PerCpu; MAX_CPUS] = [const {
         kernel_sp: AtomicU32::new(0),
         resume: AtomicU32::new(NOWHERE),
         record: Mutex::new(None),
+        closes_user: AtomicBool::new(false),
     }
 }; MAX_CPUS];
 

@@ -20,6 +20,8 @@ pub mod offline;
 pub mod secondary;
 pub mod start;
 pub mod tlb;
+pub mod uaccess;
+mod user_copy;
 pub mod vectors;
 
 use barrier::{ISH, ISHST, NSH};

@@ -73,6 +73,9 @@ pub trait Registers: Format {
     const TTBCR: u32;
     /// TTBCR.PD0, or EPD0: where TTBR0 translates, what no TLB holds faults (DDI 0406C B4.1).
     const PD0: u32;
+    /// Whether the kernel has nothing of TTBR0's while [user space is closed](Self::with_user_open): under LPAE. In the
+    /// classic format tables of its own there stay open.
+    const CLOSES_TTBR0: bool;
     /// The bits of TTBR0 beside the address and the ASID: how walks are cached, where TTBR0 says so.
     const TTBR_WALK: u32;
     /// PRRR and NMRR, or MAIR0 and MAIR1: the same two CP15 registers (DDI 0406C B4.1).
@@ -94,6 +97,14 @@ pub trait Registers: Format {
 
     /// TTBR1 for walks that start in the table at `table`, which lies at `split.depth` in swapper's tree.
     fn ttbr1(table: PhysAddr, split: &Split) -> u64;
+
+    /// `value`, of DACR or under LPAE of TTBCR, with user space open to privileged accesses or closed, and nothing
+    /// else changed.
+    ///
+    /// - classic: user space's domain has no access (B3.7.3). A TLB remembers the domain, not what DACR says of it.
+    /// - LPAE: walks by TTBR0 fault (EPD0), and the ASID is TTBR1's (A1), which is no address space's: what a TLB
+    ///   holds of user space does not match (B3.10.1).
+    fn with_user_open(value: u32, open: bool) -> u32;
 
     /// What PAR says after an address translation operation.
     ///

@@ -29,6 +29,7 @@ use core::ops::Range;
 pub use self::spec::{LayoutError, LayoutSpec, Pmds, Vectors, Window};
 
 use crate::addr::{VirtAddr, VirtRange};
+use crate::format::control::Registers;
 use crate::format::{Format, Level, Split};
 
 /// A checked memory map.
@@ -209,6 +210,12 @@ impl Layout {
     /// What of the kernel half a pgd translates: `None` if it is TTBR1's as a whole.
     pub(super) fn pgd_kernel<F: Format>(&self) -> Option<VirtRange> {
         VirtRange::inclusive(self.task_size(), self.pgd_last::<F>()).ok()
+    }
+
+    /// Whether the kernel can run with user space closed to it: in the classic format always; under LPAE, where that
+    /// closes all of TTBR0's, if the whole kernel half is TTBR1's, vectors included.
+    pub fn user_can_be_closed<F: Registers>(&self) -> bool {
+        !F::CLOSES_TTBR0 || self.pgd_kernel::<F>().is_none() && !self.low_vectors()
     }
 
     /// The page of the exception vectors.

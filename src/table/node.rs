@@ -54,12 +54,11 @@ impl<'m, F: Format, M: TableMemory> Node<'m, F, M> {
         Self { cut, ..unsafe { Self::new(machine, table, 0) } }
     }
 
-    /// The same table, whose depth the caller knows: in code with constants.
+    /// The same table, of which the caller knows the depth and that it is whole: in code with constants.
     #[inline(always)]
     pub(crate) fn at_depth(self, depth: usize) -> Self {
-        debug_assert_eq!(self.depth(), depth);
-        // Roots alone are cut.
-        Self { depth: depth as u16, cut: if depth == 0 { self.cut } else { 0 }, ..self }
+        debug_assert_eq!((self.depth(), self.cut), (depth, 0));
+        Self { depth: depth as u16, cut: 0, ..self }
     }
 
     /// The table that an entry of this one points to.

@@ -7,7 +7,7 @@ use armv7a_mm::armv7::mmu::{self, WalkState};
 use armv7a_mm::attr::{Access, Attrs};
 use armv7a_mm::format::control::Registers;
 use armv7a_mm::format::{Active, FaultKind, Format, Split};
-use armv7a_mm::mm::{Layout, LayoutSpec, Verdict};
+use armv7a_mm::mm::{Layout, LayoutSpec, Verdict, Window};
 use armv7a_mm::table::edit::LeafSizes;
 use armv7a_mm::table::error::EditError;
 use armv7a_mm::table::walk;
@@ -25,7 +25,7 @@ pub const TESTS: &[Test] = &[
     Test { name: "ttbr1::from-2-gib-window-below", run: window_below },
     Test { name: "ttbr1::from-2-gib-window-at-the-border", run: window_at_border },
     Test { name: "ttbr1::from-3-gib-window-below", run: upper_gib },
-    Test { name: "ttbr1::from-3-gib-window-at-the-border", run: upper_gib_whole },
+    Test { name: "ttbr1::from-3-gib-no-window", run: upper_gib_whole },
 ];
 
 /// This kernel's linear map stays where it is linked, whatever else a layout says.
@@ -40,8 +40,11 @@ static BORDER: Layout = Layout::checked_for::<Active>(
 );
 /// LPAE alone has a border there, above which walks start at the pmd.
 static UPPER: Layout = Layout::checked(LayoutSpec::linux(0xC000_0000).split_at(0xC000_0000));
-static UPPER_WHOLE: Layout =
-    Layout::checked(LayoutSpec::modules_at_border(0xC000_0000).split_at(0xC000_0000));
+static UPPER_WHOLE: Layout = {
+    let none = Window::new(0xC000_0000, 0xC000_0000);
+    let spec = LayoutSpec { modules: none, pkmap: none, ..LayoutSpec::linux(0xC000_0000) };
+    Layout::checked(spec.split_at(0xC000_0000))
+};
 
 fn window_below() {
     live_in(&BELOW);
@@ -158,7 +161,7 @@ fn space(world: &mut World, spare: &mut Spare) {
 
     // What swapper gets above the border is there for all at once; below, by a fault.
     let vmalloc = VirtAddr(layout.spec().vmalloc.start);
-    for at in [VirtAddr(window.start), vmalloc] {
+    for at in window.range().map(VirtRange::start).into_iter().chain([vmalloc]) {
         let page = spare.page();
         support::write(page, &[at.0]);
         world.map_at(VirtRange::page(at), page, Access::ReadWrite, LeafSizes::PAGES);

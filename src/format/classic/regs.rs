@@ -54,10 +54,13 @@ pub const TTBR_WALK: u32 = {
 };
 
 /// DACR with domains 0, 1 and 2 open: swapper's tables, user space's, and those a tree owns for the kernel.
-pub const DACR_OPEN: u32 = CLIENT | CLIENT << 2 | CLIENT << 4;
+pub const DACR_OPEN: u32 = CLIENT | CLIENT << USER | CLIENT << 4;
 
 /// DACR with user space's domain closed: privileged access never.
 pub const DACR_USER_CLOSED: u32 = CLIENT | CLIENT << 4;
+
+/// Where DACR has user space's domain, the second of sixteen.
+const USER: u32 = 2;
 
 /// A domain's field in DACR: descriptors' permissions count (B3.7.3).
 const CLIENT: u32 = 0b01;
@@ -66,6 +69,7 @@ impl Registers for Classic {
     const LPAE: bool = false;
     const TTBCR: u32 = PD1;
     const PD0: u32 = 1 << 4;
+    const CLOSES_TTBR0: bool = false;
     const TTBR_WALK: u32 = TTBR_WALK;
     const REMAP: [u32; 2] = [PRRR, NMRR];
     const DACR: u32 = DACR_OPEN;
@@ -85,6 +89,11 @@ impl Registers for Classic {
 
     fn ttbr1(table: PhysAddr, _split: &Split) -> u64 {
         table.as_u64() | u64::from(TTBR_WALK)
+    }
+
+    #[inline]
+    fn with_user_open(dacr: u32, open: bool) -> u32 {
+        dacr & !(0b11 << USER) | if open { CLIENT << USER } else { 0 }
     }
 
     fn decode_par(par: u64) -> Result<Answer, Fault> {
@@ -126,6 +135,9 @@ mod tests {
         assert_eq!(NMRR, 0x40E0_40E0);
         assert_eq!(TTBR_WALK, 0x6A);
         assert_eq!(DACR_OPEN, 0x15);
+        assert_eq!(Classic::with_user_open(DACR_OPEN, false), DACR_USER_CLOSED);
+        assert_eq!(Classic::with_user_open(DACR_USER_CLOSED, true), DACR_OPEN);
+        assert_eq!(Classic::with_user_open(!0, false), !0b1100);
     }
 
     #[test]

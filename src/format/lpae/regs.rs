@@ -33,6 +33,8 @@ pub const TTBCR: u32 = EAE | EPD1 | WALKS << 8;
 
 const EAE: u32 = 1 << 31;
 const EPD1: u32 = 1 << 23;
+/// The ASID is TTBR1's.
+const A1: u32 = 1 << 22;
 
 /// How walks are cached and shared: IRGN, ORGN and SH, bits 13:8 for TTBR0, 29:24 for TTBR1.
 const WALKS: u32 = {
@@ -44,6 +46,7 @@ impl Registers for Lpae {
     const LPAE: bool = true;
     const TTBCR: u32 = TTBCR;
     const PD0: u32 = 1 << 7;
+    const CLOSES_TTBR0: bool = true;
     const TTBR_WALK: u32 = 0;
     const REMAP: [u32; 2] = [MAIR as u32, (MAIR >> 32) as u32];
     const DACR: u32 = 0;
@@ -65,6 +68,12 @@ impl Registers for Lpae {
     fn ttbr1(table: PhysAddr, split: &Split) -> u64 {
         let level = &Self::LEVELS[split.depth];
         table.as_u64() + ((level.index(split.border) as u64) << level.entry_shift)
+    }
+
+    #[inline]
+    fn with_user_open(ttbcr: u32, open: bool) -> u32 {
+        let closed = Self::PD0 | A1;
+        if open { ttbcr & !closed } else { ttbcr | closed }
     }
 
     fn decode_par(par: u64) -> Result<Answer, Fault> {
@@ -94,6 +103,8 @@ mod tests {
     fn words_by_hand() {
         assert_eq!(Lpae::REMAP, [0xEEAA_0400, 0xFF00_0044]);
         assert_eq!(TTBCR, 0x8080_3500);
+        assert_eq!(Lpae::with_user_open(0xB500_3500, false), 0xB540_3580);
+        assert_eq!(Lpae::with_user_open(0xB540_3580, true), 0xB500_3500);
     }
 
     #[test]
