@@ -83,6 +83,11 @@ fn check_layout<F: Format>(layout: &Layout, eager: bool) {
         assert_eq!(second.translate(page.start()), None);
     }
     assert_eq!(Model::read(&host, first.root(), user).0.len(), 2);
+    // Behind the last page there may be no entry to look at.
+    let last = VirtRange::page(user.last());
+    first.protect_now(last, Access::Read).unwrap();
+    first.unmap_now(last).unwrap();
+    assert_eq!(Model::read(&host, first.root(), user).0.len(), 1);
 
     // Something new in each window.
     let spec = layout.spec();

@@ -208,9 +208,12 @@ impl Startup {
         argument: u32,
     ) -> Result<Self, OutOfReach> {
         let state = WalkState::read();
+        // An identity mapping is TTBR0's, which closing user space closes as a whole under LPAE: `entry` does that.
+        let ttbcr =
+            if Active::LPAE { Active::with_user_open(state.ttbcr, true) } else { state.ttbcr };
         Ok(Self {
             routine: reachable(routine_phys)?,
-            ttbcr: state.ttbcr,
+            ttbcr,
             identity: Active::ttbr0(identity.table(), Asid(0)),
             ttbr1: state.ttbr1,
             root: Active::ttbr0(root.table(), asid),

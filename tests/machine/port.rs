@@ -27,7 +27,8 @@ unsafe impl TableMemory for Sim {
                 }
                 *left -= 1;
             }
-            let (depth, entries) = state.tables.kind(level.name).expect("a kind of table");
+            let (depth, entries) =
+                state.tables.kind(level.name, level.entries()).expect("a kind of table");
             let bytes = entries * state.memory.word_bytes();
             assert_eq!(bytes, level.table_bytes(), "the size of a {}", level.name);
             let Some(table) = state.tables.take(depth, entries, &mut state.rng) else {
@@ -46,7 +47,7 @@ unsafe impl TableMemory for Sim {
         self.with(|state| {
             let at = table.as_u64();
             state.note(Event::Free(at));
-            let kind = state.tables.kind(level.name).expect("a kind of table");
+            let kind = state.tables.kind(level.name, level.entries()).expect("a kind of table");
             let found = state.tables.at(at).filter(|table| {
                 let it = state.tables.get(*table);
                 it.allocated && (it.depth, it.words.len()) == kind

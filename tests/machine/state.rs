@@ -22,13 +22,15 @@ pub struct Setup {
     pub broadcast: bool,
     /// Whether there is memory for few tables only, which starts faster.
     pub small: bool,
+    /// TTBCR.N, where it makes the roots that TTBR0 alone walks smaller: short descriptors.
+    pub cut: u32,
     pub seed: u64,
 }
 
 impl Setup {
     /// A machine that does what the number of its CPUs needs.
     pub const fn new(long: bool, cpus: usize, coherent: bool, seed: u64) -> Self {
-        Self { long, cpus, coherent, broadcast: cpus > 1, small: false, seed }
+        Self { long, cpus, coherent, broadcast: cpus > 1, small: false, cut: 0, seed }
     }
 }
 
@@ -64,9 +66,10 @@ impl Cpu {
     }
 }
 
-/// The address that TTBR0 holds where one table spans all (TTBCR.N = 0, T0SZ = 0).
+/// The address that TTBR0 holds: of a whole root under LPAE (T0SZ = 0), else of one of 16 KiB >> TTBCR.N.
 pub fn base(regs: &Regs) -> u64 {
-    if regs.long() { regs.ttbr0 & 0xFF_FFFF_FFE0 } else { regs.ttbr0 & 0xFFFF_C000 }
+    let below = 0x3FFF >> (regs.ttbcr & 0b111);
+    if regs.long() { regs.ttbr0 & 0xFF_FFFF_FFE0 } else { regs.ttbr0 & 0xFFFF_FFFF & !below }
 }
 
 /// An invalidation on its way.
@@ -127,9 +130,9 @@ pub struct State {
 impl State {
     pub fn new(setup: Setup) -> Self {
         let shift = if setup.long { 3 } else { 2 };
-        let words = Tables::words(setup.long, setup.small);
+        let words = Tables::words(&setup);
         let memory = Memory::new(words << shift, shift, setup.coherent);
-        let tables = Tables::new(setup.long, setup.small, memory.base());
+        let tables = Tables::new(&setup, memory.base());
         Self {
             setup,
             rng: Rng::new(setup.seed),

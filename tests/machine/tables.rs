@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::rng::{Choice, Rng};
+use super::state::Setup;
 
 /// A tree of tables.
 #[derive(Clone, Copy, Debug)]
@@ -65,26 +66,30 @@ pub struct Tables {
     all: Vec<Table>,
     pub trees: Vec<Tree>,
     long: bool,
+    cut: u32,
     base: u64,
     words: usize,
 }
 
 /// Entries and number of the pieces of each pool, the largest first.
-fn pools(long: bool, small: bool) -> [(usize, usize); 2] {
-    match (long, small) {
-        (false, true) => [(4096, 1), (256, 4)],
-        (false, false) => [(4096, 16), (256, 320)],
-        (true, true) => [(512, 4), (4, 2)],
-        (true, false) => [(512, 224), (4, 32)],
+fn pools(setup: &Setup) -> Vec<(usize, usize)> {
+    match (setup.long, setup.small, setup.cut) {
+        (false, true, _) => vec![(4096, 1), (256, 4)],
+        (false, false, 0) => vec![(4096, 16), (256, 320)],
+        // Swapper's, and one to switch by.
+        (false, false, cut) => vec![(4096, 2), (4096 >> cut, 16), (256, 320)],
+        (true, true, _) => vec![(512, 4), (4, 2)],
+        (true, false, _) => vec![(512, 224), (4, 32)],
     }
 }
 
 impl Tables {
     /// No table allocated. `base` is where memory starts.
-    pub fn new(long: bool, small: bool, base: u64) -> Self {
+    pub fn new(setup: &Setup, base: u64) -> Self {
+        let Setup { long, cut, .. } = *setup;
         let (mut pools, mut all, mut word) = (Vec::new(), Vec::new(), 0);
         let shift = if long { 3 } else { 2 };
-        for (words, count) in self::pools(long, small) {
+        for (words, count) in self::pools(setup) {
             let start = all.len();
             pools.push(Pool {
                 first: word,
@@ -106,17 +111,19 @@ impl Tables {
                 word += words;
             }
         }
-        Self { pools, all, trees: Vec::new(), long, base, words: word }
+        Self { pools, all, trees: Vec::new(), long, cut, base, words: word }
     }
 
     /// Words of memory for a format.
-    pub fn words(long: bool, small: bool) -> usize {
-        pools(long, small).iter().map(|(words, count)| words * count).sum()
+    pub fn words(setup: &Setup) -> usize {
+        pools(setup).iter().map(|(words, count)| words * count).sum()
     }
 
-    /// The depth of a kind of table, and its entries, from the manual and not from the library.
-    pub fn kind(&self, name: &str) -> Option<(usize, usize)> {
+    /// The depth of a kind of table, and its entries, from the manual and not from the library. A root that is to
+    /// have `entries` may have as many as TTBCR.N leaves.
+    pub fn kind(&self, name: &str, entries: usize) -> Option<(usize, usize)> {
         match (self.long, name) {
+            (false, "pgd") if entries == 4096 >> self.cut => Some((0, entries)),
             (false, "pgd") => Some((0, 4096)),
             (false, "pte") => Some((1, 256)),
             (true, "pgd") => Some((0, 4)),

@@ -30,6 +30,11 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     /// The leaf or run that `boundary` cuts in two, if any.
     #[inline(never)]
     fn cut(&self, boundary: VirtAddr) -> Option<Cut<'m, F, M>> {
+        let root = &F::LEVELS[0];
+        // Nothing is so large as to go across; and if the root ends there, it has no entry to look at.
+        if boundary.is_aligned(root.shift + if root.runs.is_some() { RUN_SHIFT } else { 0 }) {
+            return None;
+        }
         let mut node = self.root;
         loop {
             match node.entry(node.index(boundary)) {

@@ -34,7 +34,12 @@ pub struct Fixture<F: Registers> {
 impl<F: Registers> Fixture<F> {
     /// Everything is mapped and published.
     pub fn new(setup: Setup) -> Self {
-        let layout = Layout::new(LayoutSpec::linux(0xC000_0000)).expect("a layout");
+        Self::with(setup, LayoutSpec::linux(0xC000_0000))
+    }
+
+    /// As `new`, in another memory map.
+    pub fn with(setup: Setup, spec: LayoutSpec) -> Self {
+        let layout = Layout::new(spec).expect("a layout");
         let mut system = System::<F>::new(setup, layout, true);
         let kernel = Attrs::kernel(Access::ReadWrite);
         // SAFETY: nothing real is mapped.

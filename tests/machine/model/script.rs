@@ -57,7 +57,7 @@ pub struct Script {
 }
 
 /// Seeds that differ by this choose the same.
-pub const SEEDS: u64 = 12;
+pub const SEEDS: u64 = 18;
 
 /// How a script failed.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -112,8 +112,12 @@ impl Script {
         tally: &mut Tally,
     ) -> Result<(), Failure> {
         let Kind { long, cpus, coherent, .. } = self.kind;
-        let setup = Setup::new(long, cpus, coherent, self.seed % SEEDS);
-        let (layout, pxn) = memory_map(self.seed);
+        let (layout, pxn) = memory_map(self.seed, long);
+        let cut = match layout.spec().ttbr1 {
+            Some(border) if !long => 32 - border.ilog2(),
+            _ => 0,
+        };
+        let setup = Setup { cut, ..Setup::new(long, cpus, coherent, self.seed % SEEDS) };
         let mut system = System::<F>::new(setup, layout, pxn).with_intruders();
         let run = noting_panics(|| {
             while let Some(step) = source.next(&system) {
@@ -150,7 +154,32 @@ pub fn replay(kind: &str, seed: u64, steps: &[Step]) {
 }
 
 /// The memory maps, one by the seed, and whether the CPU has PXN.
-fn memory_map(seed: u64) -> (Layout, bool) {
+fn memory_map(seed: u64, long: bool) -> (Layout, bool) {
+    match seed % SEEDS {
+        seed @ 0..12 => whole_map(seed),
+        seed => (shared_map(seed % 3, long), seed < 15),
+    }
+}
+
+/// The maps of which TTBR1 has a part, each with another part of what it is spared.
+fn shared_map(which: u64, long: bool) -> Layout {
+    let spec = match (which, long) {
+        (0, _) => LayoutSpec::linux(0x8000_0000).split_at(0x8000_0000),
+        (1, _) => LayoutSpec::modules_at_border(0x8000_0000).split_at(0x8000_0000),
+        (_, true) => LayoutSpec {
+            vectors: Vectors::Low,
+            ..LayoutSpec::linux(0xC000_0000).split_at(0xC000_0000)
+        },
+        (_, false) => LayoutSpec {
+            vectors: Vectors::Low,
+            ..LayoutSpec::linux(0x4000_0000).split_at(0x4000_0000)
+        },
+    };
+    Layout::new(spec).expect("a layout")
+}
+
+/// The maps that are all TTBR0's.
+fn whole_map(seed: u64) -> (Layout, bool) {
     let linux = LayoutSpec::linux(0xC000_0000);
     let middle = LayoutSpec::linux(0x8000_0000);
     let spec = match seed % 6 {

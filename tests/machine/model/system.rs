@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fmt::Debug;
 use std::rc::Rc;
 
-use armv7a_mm::addr::{PhysAddr, VirtRange};
+use armv7a_mm::addr::VirtRange;
 use armv7a_mm::attr::Asid;
 use armv7a_mm::format::control::{Registers, sctlr};
 use armv7a_mm::mm::{Contexts, Features, Layout, Pgd, Swapper};
@@ -84,12 +84,13 @@ impl<F: Registers> System<F> {
             identity: None,
             copied: Cell::new(0),
             task_size: layout.task_size().0,
+            pgd_last: layout.pgd_last::<F>().0,
             low_vectors: layout.low_vectors(),
             long: setup.long,
             pxn,
         };
         for cpu in 0..setup.cpus {
-            sim.start(cpu, Self::regs(root));
+            sim.start(cpu, Self::regs(&swapper));
         }
         Self {
             sim,
@@ -126,11 +127,12 @@ impl<F: Registers> System<F> {
     }
 
     /// The registers as the library says.
-    fn regs(root: u64) -> Regs {
+    fn regs(swapper: &Swapper<'_, F, Sim>) -> Regs {
+        let upper = swapper.view().upper();
         Regs {
-            ttbr0: F::ttbr0(PhysAddr::new(root).expect("40 bits"), Asid(0)),
-            ttbr1: 0,
-            ttbcr: F::TTBCR,
+            ttbr0: F::ttbr0(swapper.root(), Asid(0)),
+            ttbr1: upper.map_or(0, |(split, table)| F::ttbr1(table, split)),
+            ttbcr: F::ttbcr(upper.map(|(split, _)| split)),
             sctlr: sctlr::ON,
             dacr: F::DACR,
             remap: F::REMAP,

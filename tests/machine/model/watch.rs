@@ -52,6 +52,8 @@ pub struct Watch {
     /// Faults that copied an entry of swapper's.
     pub copied: Cell<u64>,
     pub task_size: u32,
+    /// The last address that TTBR0 translates.
+    pub pgd_last: u32,
     pub low_vectors: bool,
     pub long: bool,
     /// Whether user space's pages are closed to privileged execution.
@@ -150,6 +152,6 @@ impl Watch {
     pub fn may_be_mended(&self, cpu: usize, va: u32, found: &Found) -> bool {
         matches!(found, Found::Fault(it) if it.cause == Cause::Translation)
             && self.on[cpu].is_some()
-            && va >= self.task_size
+            && (self.task_size..=self.pgd_last).contains(&va)
     }
 }
