@@ -119,10 +119,14 @@ fn machine(board: &Board, cpus: u32, place: Option<u32>) -> Machine {
         ((place + 0x1000) >> 21 << 21) + (2 << 20)
     };
     let base = board.ram + runs - (2 << 20);
-    let passes = Expect::Passes(vec![
+    let mut says = vec![
         format!("device tree: none to go by; taking 64 MiB from {base:#x}"),
         board.devices.into(),
-    ]);
+    ];
+    if cpus > 1 && matches!(guest.load, Load::Raw { .. }) {
+        says.push(format!("{cpus} CPUs, started out of the loop in which they sleep"));
+    }
+    let passes = Expect::Passes(says);
     let lpae = if board.lpae { passes.clone() } else { Expect::Refuses(NO_LPAE.into()) };
     let what =
         matches!(guest.load, Load::Raw { .. }).then(|| format!("at {:#x}", board.ram + place));

@@ -43,13 +43,16 @@ fn machine(row: &[usize]) -> Machine {
     };
     // A raw image counts as a Linux kernel, which secure firmware would start in the normal world.
     let hyp = world.contains("virtualization") && (raw || !world.contains("secure"));
-    let says = vec![
+    let mut says = vec![
         format!("started in {} mode", if hyp { "HYP" } else { "SVC" }),
         format!("device tree: at {}", if raw { "r2" } else { "the start of RAM" }),
         format!("RAM: {megabytes} MiB"),
         "devices: by the device tree".into(),
         "PL011 at 0x009000000".into(),
     ];
+    if guest.cpus > 1 {
+        says.push(format!("{} CPUs, started ", guest.cpus));
+    }
     let beyond = megabytes.saturating_sub(3072);
     let mut classic = says.clone();
     if beyond > 0 {
