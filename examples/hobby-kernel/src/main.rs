@@ -5,8 +5,7 @@
 //! others run on. A module is loaded and asked for the time. At the end the memory in use must be what it was before.
 //!
 //! ```text
-//! 0xffc8_0000  devices (devices.rs)                          ┐
-//! 0xc400_0000  …                                             │
+//! 0xf080_0000  devices, where ioremap puts them (devices.rs)  ┐
 //! 0xc3c0_0000  RAM: page tables, 4 MiB                       │ kernel: swapper's,
 //!              RAM: page frames (frames.rs)                  │ the same in every process
 //! 0xc020_0000  RAM: this image (kernel.ld)                   │
@@ -23,6 +22,9 @@
 //! 3. devices.rs maps the console and the interrupt controller, module.rs a module.
 //! 4. plan.rs starts the programs; vectors.S, traps.rs and system_calls.rs are their way in and out.
 //! 5. When the last has ended, plan.rs gives the verdict, and power.rs switches off.
+//!
+//! The kernel runs with user space closed to it where the layout allows that: in the classic format. Under LPAE the whole
+//! kernel half, modules included, would have to be TTBR1's.
 //!
 //! One CPU runs, with one kernel stack: the kernel is never interrupted, so each lock here is free when it is asked for;
 //! it would have to be one that masks interrupts, if that changed. The addresses of devices and RAM are those of QEMU's
@@ -54,7 +56,6 @@ mod swapper;
 mod system_calls;
 mod traps;
 mod usage;
-mod user_memory;
 
 /// Where head.S arrives, at the link address, on the early map.
 extern "C" fn main() -> ! {
@@ -73,6 +74,5 @@ extern "C" fn main() -> ! {
     }
     plan::start().expect("memory for every program");
     let first = processes::PROCESSES.lock().first();
-    // SAFETY: the process's address space is in use, and this stack is not needed any more.
-    unsafe { traps::enter_user(&first) }
+    traps::enter(&first)
 }

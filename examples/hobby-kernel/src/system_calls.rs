@@ -1,10 +1,15 @@
-//! System calls. Nothing that a program says is believed: user memory is reached through user_memory.rs alone.
+//! System calls. Nothing that a program says is believed: its memory is reached through the library's `uaccess` alone, which
+//! answers an error where the program itself may not go.
+
+use armv7a_mm::addr::VirtAddr;
+use armv7a_mm::armv7::uaccess::{self, User};
 
 use crate::abi::call;
 use crate::ending::Ending;
+use crate::memory::LAYOUT;
 use crate::processes::{PROCESSES, Wait};
 use crate::traps::Registers;
-use crate::{console, module, user_memory};
+use crate::{console, module};
 
 /// Does what the program with `registers` asks for.
 pub fn call(registers: &mut Registers) {
@@ -32,7 +37,8 @@ fn write(mut from: u32, count: u32) -> u32 {
     let mut buffer = [0; 128];
     while left > 0 {
         let part = &mut buffer[..left.min(128) as usize];
-        if user_memory::read(part, from).is_err() {
+        let from_user = |user: &User| user.read(VirtAddr(from), part);
+        if uaccess::open(LAYOUT.user(), from_user).is_err() {
             return call::EFAULT;
         }
         console::write(part);
@@ -58,7 +64,7 @@ fn wait(registers: &mut Registers, status: u32) {
                 Ending::Exited(word) => word,
                 Ending::Killed(_) => u32::MAX,
             };
-            let told = user_memory::write(status, word);
+            let told = uaccess::open(LAYOUT.user(), |user| user.write_u32(VirtAddr(status), word));
             registers.r[0] = told.map_or(call::EFAULT, |()| pid);
         }
     }

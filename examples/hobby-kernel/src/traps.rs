@@ -5,11 +5,13 @@ use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use armv7a_mm::addr::VirtAddr;
 use armv7a_mm::armv7::cp15::{DFAR, DFSR, IFAR, IFSR};
+use armv7a_mm::armv7::uaccess::{self, Saved};
 use armv7a_mm::armv7::{mmu, vectors};
 use armv7a_mm::format::{Active, Fault, Format};
 use armv7a_mm::mm::{Verdict, do_translation_fault};
 
 use crate::ending::{Ending, Reason};
+use crate::memory::LAYOUT;
 use crate::processes::PROCESSES;
 use crate::{interrupts, swapper, system_calls};
 
@@ -57,8 +59,14 @@ impl Registers {
 
 unsafe extern "C" {
     static vectors: u8;
-    /// Starts the first program.
-    pub fn enter_user(registers: &Registers) -> !;
+    fn enter_user(registers: &Registers) -> !;
+}
+
+/// Runs the first program, in the address space that is in use; what called this is forgotten.
+pub fn enter(registers: &Registers) -> ! {
+    Saved::for_user_mode().restore();
+    // SAFETY: the stack is not needed any more.
+    unsafe { enter_user(registers) }
 }
 
 /// Kernel entries that faults have copied from swapper to an address space.
@@ -75,40 +83,54 @@ pub fn start() {
     unsafe { vectors::use_base(VirtAddr(&raw const vectors as u32)) };
 }
 
+/// Privileged access never: runs a handler with user space closed to the kernel, where the layout allows that. What finds
+/// it open is user mode, or a copy that was interrupted by a fault.
+fn closed(handler: impl FnOnce()) {
+    if !LAYOUT.user_can_be_closed::<Active>() {
+        return handler();
+    }
+    // SAFETY: the layout allows it, and ASID 0 is no process's.
+    let user = unsafe { uaccess::close() };
+    handler();
+    user.restore();
+}
+
 extern "C" fn undefined(registers: &mut Registers) {
     assert!(registers.are_users(), "undefined instruction at {:#010x}", registers.pc);
-    PROCESSES.lock().end(registers, Ending::Killed(Reason::Undefined { at: registers.pc }));
+    let reason = Reason::Undefined { at: registers.pc };
+    closed(|| PROCESSES.lock().end(registers, Ending::Killed(reason)));
 }
 
 extern "C" fn supervisor(registers: &mut Registers) {
-    system_calls::call(registers);
+    closed(|| system_calls::call(registers));
 }
 
 extern "C" fn irq(registers: &mut Registers) {
-    interrupts::handle(registers);
+    closed(|| interrupts::handle(registers));
 }
 
+/// An instruction cannot be fetched.
 extern "C" fn prefetch(registers: &mut Registers) {
-    let (fsr, far) = (IFSR::read(), IFAR::read());
-    match registers.are_users() {
-        true => user_fault(registers, &Active::decode_fault(fsr, true), far),
-        false => kernel_fault(registers, &Active::decode_fault(fsr, true), far),
-    }
+    let (fault, far) = (Active::decode_fault(IFSR::read(), true), IFAR::read());
+    assert!(registers.are_users(), "{}", fault.at(far));
+    closed(|| user_fault(registers, &fault, far));
 }
 
 /// A data access failed. Of the kernel's own, most are first uses of what swapper maps since this address space was made:
 /// the library copies the entry, and the access succeeds.
 extern "C" fn data(registers: &mut Registers) {
     let (fsr, far) = (DFSR::read(), DFAR::read());
-    if registers.are_users() {
-        return user_fault(registers, &Active::decode_fault(fsr, false), far);
-    }
-    let fault = Active::decode_fault(fsr, false);
-    match do_translation_fault(swapper::view(), mmu::root(), &fault, VirtAddr(far), false) {
-        Verdict::Retry => SYNCED.store(SYNCED.load(Relaxed) + 1, Relaxed),
-        // Decoded again: so the path above need not keep all that a fault is.
-        _ => kernel_fault(registers, &Active::decode_fault(fsr, false), far),
-    }
+    closed(|| {
+        if registers.are_users() {
+            return user_fault(registers, &Active::decode_fault(fsr, false), far);
+        }
+        let fault = Active::decode_fault(fsr, false);
+        match do_translation_fault(swapper::view(), mmu::root(), &fault, VirtAddr(far), false) {
+            Verdict::Retry => SYNCED.store(SYNCED.load(Relaxed) + 1, Relaxed),
+            // Decoded again: so the path above need not keep all that a fault is.
+            _ => kernel_fault(registers, &Active::decode_fault(fsr, false), far),
+        }
+    });
 }
 
 /// A user program's access failed: its address space makes it good, or it dies.
@@ -119,7 +141,14 @@ fn user_fault(registers: &mut Registers, fault: &Fault, far: u32) {
     }
 }
 
+/// The kernel's access failed: while it copied from or to the running program, whose address space makes it good, or the copy
+/// ends in an error.
 #[cold]
-fn kernel_fault(registers: &Registers, fault: &Fault, far: u32) -> ! {
-    panic!("{}, pc {:#010x}", fault.at(far), registers.pc)
+fn kernel_fault(registers: &mut Registers, fault: &Fault, far: u32) {
+    let Some(error) = uaccess::fixup(registers.pc) else {
+        panic!("{}, pc {:#010x}", fault.at(far), registers.pc)
+    };
+    if PROCESSES.lock().current().space().fault(fault, VirtAddr(far)).is_err() {
+        registers.pc = error;
+    }
 }

@@ -212,7 +212,7 @@ pub const ROWS: [Row; 21] = {
             unit: "exception",
             linux: NOBODY,
             peer: NOBODY,
-            reach: [AtMost(1200.0); 2],
+            reach: [AtMost(1500.0); 2],
         },
         Row {
             key: "hobby_fork",
