@@ -1,9 +1,11 @@
 //! `cargo xtask test`: every check there is, in order, up to the first that is red.
 
+use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
+use std::{fs, io};
 
-use crate::command::{stream, tool};
+use crate::command::{root, stream, tool};
 use crate::image::{Binary, Format, TARGET};
 use crate::matrix::{self, Depth};
 use crate::qemu::Guest;
@@ -149,14 +151,60 @@ fn passes(command: Command) -> Outcome<Counts> {
     }
 }
 
-/// Unit, host and doc tests, counted by the lines with which each test binary ends.
+/// Unit, host and doc tests. Nearly all of them are about both formats, whatever the feature says, and run once; with
+/// the other setting those run that name the format which it chooses.
 fn host_tests(format: Format) -> Outcome<Counts> {
     let mut command = tool("cargo");
-    command.args(["test", "--quiet", "--package", "armv7a-mm"]);
+    command.args(["test", "--quiet", "--package", "armv7a-mm"]).args(format.features());
     if format == Format::Classic {
         command.args(["--package", "devicetree", "--package", "xtask"]);
+        return tests(command);
     }
-    command.args(format.features());
+    command.arg("--lib");
+    for name in about_active(&root().join("tests"))? {
+        command.args(["--test", &name]);
+    }
+    let mut counts = tests(command)?;
+    let mut command = tool("cargo");
+    command.args(["test", "--quiet", "--package", "armv7a-mm", "--doc"]).args(format.features());
+    counts += tests(command)?;
+    Ok(counts)
+}
+
+/// The test binaries of `directory` whose source names `Active`.
+fn about_active(directory: &Path) -> Outcome<Vec<String>> {
+    let failed = |error| format!("{}: {error}", directory.display());
+    let mut names = Vec::new();
+    for entry in fs::read_dir(directory).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if !names_active(&path).map_err(failed)? {
+            continue;
+        }
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        if path.is_dir() && !path.join("main.rs").exists() {
+            return Err(format!("tests/{name} is part of many tests, and names `Active`"));
+        }
+        names.push(name);
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn names_active(path: &Path) -> io::Result<bool> {
+    if path.is_dir() {
+        for entry in fs::read_dir(path)? {
+            if names_active(&entry?.path())? {
+                return Ok(true);
+            }
+        }
+        return Ok(false);
+    }
+    let is_source = path.extension().is_some_and(|it| it == "rs");
+    Ok(is_source && fs::read_to_string(path)?.contains("Active"))
+}
+
+/// Runs tests, counted by the lines with which each test binary ends.
+fn tests(command: Command) -> Outcome<Counts> {
     let (said, ending) =
         stream(command, true, None).map_err(|error| format!("cargo does not start: {error}"))?;
     let mut counts = Counts::default();
@@ -172,5 +220,17 @@ fn host_tests(format: Format) -> Outcome<Counts> {
         (false, _) => Err("its messages stand above".into()),
         (true, 0) => Err("no host test ran".into()),
         (true, _) => Ok(counts),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tests_of_both_formats_run_once() {
+        let names = about_active(&root().join("tests")).unwrap();
+        assert!(names.iter().any(|name| name == "properties"), "{names:?}");
+        assert!(names.iter().all(|name| name != "golden" && name != "rows"), "{names:?}");
     }
 }
