@@ -11,7 +11,7 @@
 use core::ops::ControlFlow;
 
 use armv7a_mm::addr::{PAGE_SIZE, PhysAddr, VirtAddr, VirtRange};
-use armv7a_mm::armv7::cache;
+use armv7a_mm::armv7::uaccess::{self, User};
 use armv7a_mm::attr::{Access, Attrs};
 use armv7a_mm::format::Fault;
 use armv7a_mm::mm::window::FrameSource;
@@ -133,16 +133,19 @@ impl Space {
             // SAFETY: as above, and a frame holds a page.
             unsafe { virt(frame).copy_from_nonoverlapping(content.as_ptr(), content.len()) };
         }
-        if area.access == Access::ReadExecute {
-            cache::publish_code(virt(frame), PAGE_SIZE as usize);
-        }
         // SAFETY: the frame is this space's.
         let mapped =
             unsafe { self.pgd.map(page, frame, Attrs::user(area.access), LeafSizes::PAGES) };
-        mapped.map_err(|_| {
+        if mapped.is_err() {
             FRAMES.lock().free(frame);
-            Reason::OutOfMemory
-        })
+            return Err(Reason::OutOfMemory);
+        }
+        if area.access == Access::ReadExecute {
+            // By the program's own address: an instruction cache may know the frame by another.
+            let publish = |user: &User| user.publish_code(page.start(), PAGE_SIZE as usize);
+            uaccess::open(LAYOUT.user(), publish).expect("the running program maps it");
+        }
+        Ok(())
     }
 
     /// Gives this space a page of its own where it shares `frame` since a fork, and the right to write to it.
