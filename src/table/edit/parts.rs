@@ -25,7 +25,6 @@ impl<F: Format> Mapping<F> {
     }
 
     /// The part of `range` made of whole, aligned units of `1 << shift` bytes in both address spaces.
-    #[inline(never)]
     fn aligned(&self, range: VirtRange, shift: u32) -> Option<VirtRange> {
         let mask = (1_u32 << shift) - 1;
         if self.offset as u32 & mask != 0 {
@@ -53,7 +52,6 @@ pub(super) struct Parts {
 
 impl Parts {
     /// What is left of `range` before and after `middle`.
-    #[inline(never)]
     fn around(range: VirtRange, middle: VirtRange) -> [Option<VirtRange>; 2] {
         let part = |from: u32, to: u32| VirtRange::inclusive(VirtAddr(from), VirtAddr(to)).ok();
         let before = middle.start() > range.start();
