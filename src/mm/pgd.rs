@@ -279,9 +279,18 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     /// What `va` translates to, in either half.
     #[inline]
     pub fn translate(&self, va: VirtAddr) -> Option<Translation<F>> {
-        let root = if va <= self.swapper.pgd_last { &self.root } else { &self.swapper.root };
-        // SAFETY: the root that has an entry for it.
-        unsafe { walk::descend(root.machine(), root.table(), va) }
+        if va > self.swapper.pgd_last {
+            return self.translate_above(va);
+        }
+        // SAFETY: the root has an entry for it.
+        unsafe { walk::descend(self.root.machine(), self.root.table(), va) }
+    }
+
+    /// [`translate`](Self::translate) where TTBR1 walks swapper.
+    #[cold]
+    #[inline(never)]
+    fn translate_above(&self, va: VirtAddr) -> Option<Translation<F>> {
+        walk::translate(&self.swapper.root, va)
     }
 
     /// Calls `visit` for every leaf that maps an address in `range`, in order, until it breaks. In either half.
