@@ -21,6 +21,7 @@ mod pages;
 mod plain;
 mod ranges;
 mod space;
+mod split;
 
 stub::payload!(run);
 
@@ -35,6 +36,7 @@ fn run(_: &'static Kernel) -> ! {
         pages::TESTS,
         identity::TESTS,
         contexts::TESTS,
+        split::TESTS,
         // Last: swapper keeps the tables that are made for it.
         faults::TESTS,
     ])

@@ -51,7 +51,7 @@ pub struct Row {
 }
 
 /// Every operation.
-pub const ROWS: [Row; 21] = {
+pub const ROWS: [Row; 24] = {
     use Reach::*;
     [
         Row {
@@ -73,6 +73,30 @@ pub const ROWS: [Row; 21] = {
         Row {
             key: "pgd_free",
             name: "pgd_free, user half empty",
+            unit: "call",
+            linux: [Some(689.0), Some(1237.0)],
+            peer: NOBODY,
+            reach: [AtMost(100.0); 2],
+        },
+        Row {
+            key: "pgd_alloc_split_warm",
+            name: "the same with the kernel half TTBR1's: pgd_alloc, warm",
+            unit: "call",
+            linux: [Some(4178.0), Some(1200.0)],
+            peer: NOBODY,
+            reach: [AtMost(100.0); 2],
+        },
+        Row {
+            key: "pgd_alloc_split_cold",
+            name: "pgd_alloc, cold, split",
+            unit: "call",
+            linux: [Some(4178.0), Some(1200.0)],
+            peer: NOBODY,
+            reach: [Floor(1.2, 150.0); 2],
+        },
+        Row {
+            key: "pgd_free_split",
+            name: "pgd_free, split",
             unit: "call",
             linux: [Some(689.0), Some(1237.0)],
             peer: NOBODY,
