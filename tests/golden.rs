@@ -299,7 +299,7 @@ fn b64_r16_r21_classic_registers() {
     // IRGN[0] 6, NOS 5, RGN 4:3 = 0b01, S 1. B4.1, TTBR0 with the Multiprocessing Extensions.
     let root = 0x9ABC_C000;
     assert_eq!(Classic::ttbr0(phys(root), Asid(9)), root + 0x40 + 0x20 + 0x08 + 0x02);
-    assert_eq!(Classic::root(root + 0x6A, Classic::TTBCR), phys(root));
+    assert_eq!(Classic::root(root + 0x6A), phys(root));
     // PD1 5; N = 0.
     assert_eq!((Classic::TTBCR, Classic::ttbcr(None)), (0x20, 0x20));
     // N 2:0, and nothing that stops walks by TTBR1, which is the whole root's: RGN and IRGN as TTBR0's.
@@ -307,7 +307,7 @@ fn b64_r16_r21_classic_registers() {
     assert_eq!((two_gib.border, Classic::ttbcr(Some(two_gib))), (VirtAddr(0x8000_0000), 1));
     assert_eq!(Classic::ttbr1(phys(root), two_gib), root + 0x40 + 0x20 + 0x08 + 0x02);
     // 8 KiB of root leave one more bit of its address. B4.1, TTBR0.
-    assert_eq!(Classic::root(0x9ABC_E06A, 1), phys(0x9ABC_E000));
+    assert_eq!(Classic::root(0x9ABC_E06A), phys(0x9ABC_E000));
     assert_eq!(Classic::PD0, 1 << 4);
     // Clients: domains 0, 1 and 2.
     assert_eq!(Classic::DACR, 0b01_01_01);
@@ -322,7 +322,7 @@ fn b64_r13_lpae_registers() {
     assert_eq!(Lpae::TTBCR, (1 << 31) + (1 << 23) + (0b11 << 12) + (0b01 << 10) + (0b01 << 8));
     // The ASID in 55:48. B4.1, TTBR0, 64-bit format.
     assert_eq!(Lpae::ttbr0(phys(0x12_3456_7820), Asid(0xA5)), 0x00A5_0012_3456_7820);
-    assert_eq!(Lpae::root(0x00A5_0012_3456_7820, Lpae::TTBCR), phys(0x12_3456_7820));
+    assert_eq!(Lpae::root(0x00A5_0012_3456_7820), phys(0x12_3456_7820));
     // SH1 29:28, ORGN1 27:26, IRGN1 25:24, T1SZ 18:16; EPD1 clear.
     let walks = (0b11 << 28) + (0b01 << 26) + (0b01 << 24);
     let upper = Lpae::TTBCR - (1 << 23) + walks;

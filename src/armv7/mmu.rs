@@ -98,8 +98,7 @@ fn ttbr0() -> u64 {
 
 /// The root table that this CPU walks now.
 pub fn root() -> PhysAddr {
-    let ttbcr = if Active::LPAE { 0 } else { TTBCR::read() };
-    Active::root(ttbr0(), ttbcr)
+    Active::root(ttbr0())
 }
 
 /// Walks the tables at `root` from here on: one MCR, or one MCRR that brings the ASID with it, and an ISB.

@@ -88,9 +88,9 @@ pub trait Registers: Format {
     /// classic holds it in CONTEXTIDR.
     fn ttbr0(root: PhysAddr, asid: Asid) -> u64;
 
-    /// The root table that a TTBR0 value points to. `ttbcr` counts in the classic format: a split makes
-    /// roots smaller, and the bits below their address are unknown.
-    fn root(ttbr0: u64, ttbcr: u32) -> PhysAddr;
+    /// The root table that a TTBR0 value points to, whatever the split: what lies below the address of a larger
+    /// root was written as zero.
+    fn root(ttbr0: u64) -> PhysAddr;
 
     /// TTBCR with the address space shared so; [`Registers::TTBCR`] without.
     fn ttbcr(split: Option<&Split>) -> u32;

@@ -31,14 +31,24 @@ pub fn do_translation_fault<F: Format, M: Machine>(
     va: VirtAddr,
     user_mode: bool,
 ) -> Verdict {
-    if user_mode || va < swapper.layout.task_size() {
-        return Verdict::User;
+    if user_mode || !swapper.is_copied(va) {
+        return elsewhere(swapper, va, user_mode);
     }
-    // Above the pgds' last address TTBR1 walks swapper itself: no copy can be missing.
-    if fault.kind != FaultKind::Translation || va > swapper.pgd_last {
+    if fault.kind != FaultKind::Translation {
         return Verdict::Kernel;
     }
     if sync(swapper, root, va) { Verdict::Retry } else { Verdict::Kernel }
+}
+
+/// The verdict where no copy can be missing: in the user half, and where TTBR1 walks swapper itself.
+#[cold]
+fn elsewhere<F: Format, M>(
+    swapper: &SwapperView<'_, F, M>,
+    va: VirtAddr,
+    user_mode: bool,
+) -> Verdict {
+    let user = user_mode || va < swapper.layout.task_size();
+    if user { Verdict::User } else { Verdict::Kernel }
 }
 
 /// Copies the entry for `va` from swapper to the pgd, where swapper has one and the pgd has not: the root

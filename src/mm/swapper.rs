@@ -128,7 +128,11 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
         // SAFETY: the root was made by `new` and is never freed, nor is any table below it.
         let root = unsafe { Node::new(self.machine, self.root, 0) };
         let layout = self.sealing.layout;
-        SwapperView { root, layout, pgd_last: layout.pgd_last::<F>() }
+        let pgd_last = layout.pgd_last::<F>();
+        let start = layout.task_size().0;
+        // The whole kernel half is less than 4 GiB, so its length fits.
+        let bytes = pgd_last.0.wrapping_add(1).wrapping_sub(start);
+        SwapperView { root, layout, pgd_last, copied: (start, bytes) }
     }
 
     /// What `va` translates to.
@@ -284,6 +288,8 @@ pub struct SwapperView<'m, F: Format, M> {
     pub(super) layout: &'m Layout,
     /// The last address that pgds translate: [`Layout::pgd_last`].
     pub(super) pgd_last: VirtAddr,
+    /// What of the kernel half pgds translate: where it starts, and how many bytes it has.
+    copied: (u32, u32),
 }
 
 impl<F: Format, M> Clone for SwapperView<'_, F, M> {
@@ -293,6 +299,14 @@ impl<F: Format, M> Clone for SwapperView<'_, F, M> {
 }
 
 impl<F: Format, M> Copy for SwapperView<'_, F, M> {}
+
+impl<F: Format, M> SwapperView<'_, F, M> {
+    /// Whether `va` is the kernel's, and pgds translate it.
+    #[inline]
+    pub(super) fn is_copied(&self, va: VirtAddr) -> bool {
+        va.0.wrapping_sub(self.copied.0) < self.copied.1
+    }
+}
 
 impl<'m, F: Format, M: TableMemory> SwapperView<'m, F, M> {
     /// The root, for walks.

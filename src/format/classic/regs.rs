@@ -42,9 +42,6 @@ pub const NMRR: u32 = {
 /// without the Security Extensions, which bring it (DDI 0406C B4.1).
 const PD1: u32 = 1 << 5;
 
-/// TTBCR.N.
-const N: u32 = 0b111;
-
 /// TTBR0's walk attributes: shareable, inner (S, NOS), cached as [`WALK`] by the outer (RGN) and inner caches
 /// (IRGN, whose bits lie apart since the Multiprocessing Extensions: DDI 0406C B4.1).
 pub const TTBR_WALK: u32 = {
@@ -79,8 +76,8 @@ impl Registers for Classic {
     }
 
     #[inline]
-    fn root(ttbr0: u64, ttbcr: u32) -> PhysAddr {
-        PhysAddr::from_u32(ttbr0 as u32 & (u32::MAX << 14 >> (ttbcr & N) | 0xFFFF_C000))
+    fn root(ttbr0: u64) -> PhysAddr {
+        PhysAddr::from_u32(ttbr0 as u32 & !0x7F)
     }
 
     fn ttbcr(split: Option<&Split>) -> u32 {
@@ -143,14 +140,12 @@ mod tests {
     #[test]
     fn root_comes_back() {
         let root = PhysAddr::from_u32(0x4321_8000);
-        assert_eq!(Classic::root(Classic::ttbr0(root, Asid(7)), Classic::TTBCR), root);
+        assert_eq!(Classic::root(Classic::ttbr0(root, Asid(7))), root);
         let small = PhysAddr::from_u32(0x4321_A380);
         for split in Classic::SPLITS {
             let root = small.as_u64() & !(split.root.table_bytes() as u64 - 1);
             let ttbr0 = Classic::ttbr0(PhysAddr::truncate(root), Asid(0));
-            let garbage = (split.root.table_bytes() as u64 - 1) & !0x7F;
-            let found = Classic::root(ttbr0 | garbage, Classic::ttbcr(Some(split)));
-            assert_eq!(found.as_u64(), root, "N = {}", split.size);
+            assert_eq!(Classic::root(ttbr0).as_u64(), root, "N = {}", split.size);
         }
     }
 

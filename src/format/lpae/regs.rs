@@ -56,7 +56,7 @@ impl Registers for Lpae {
     }
 
     #[inline]
-    fn root(ttbr0: u64, _ttbcr: u32) -> PhysAddr {
+    fn root(ttbr0: u64) -> PhysAddr {
         PhysAddr::truncate(ttbr0 & !0x1F)
     }
 
@@ -111,7 +111,7 @@ mod tests {
     fn root_comes_back_without_the_asid() {
         let root = PhysAddr::new(0x12_3456_7820).unwrap();
         assert_eq!(Lpae::ttbr0(root, Asid(0xAB)), 0x00AB_0012_3456_7820);
-        assert_eq!(Lpae::root(Lpae::ttbr0(root, Asid(0xAB)), TTBCR), root);
+        assert_eq!(Lpae::root(Lpae::ttbr0(root, Asid(0xAB))), root);
     }
 
     #[test]
