@@ -11,7 +11,7 @@
 //!    extern "C" fn exception(frame: &mut Frame) {
 //!        // SAFETY: the layout allows it.
 //!        let user = unsafe { uaccess::close() };
-//!        …
+//!        handle(frame);
 //!        user.restore();
 //!    }
 //!    ```

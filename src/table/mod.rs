@@ -16,7 +16,7 @@
 //!
 //! What runs once an edit, a table or a boundary is `#[inline(never)]`: these functions call each other from many
 //! places and by recursion, and inlined they would be most of a kernel's memory management. What runs once a page
-//! are the loops of [`bulk`], and what takes some dozen instructions as a whole is inlined.
+//! are the loops of `bulk`, and what takes some dozen instructions as a whole is inlined.
 
 pub(crate) mod bulk;
 pub mod context;

@@ -117,9 +117,10 @@ impl Gust<'_> {
     fn tear(&mut self, home: &mut Home) -> Outcome {
         for at in home.pages {
             let page = VirtRange::page(at);
-            // SAFETY: only this CPU uses it, by probes.
             let flush = match self.random.below(3) {
+                // SAFETY: only this CPU uses it, by probes.
                 0 => unsafe { home.pgd.unmap(page) },
+                // SAFETY: as above.
                 1 => unsafe { home.pgd.protect(page, Access::Read) },
                 _ => continue,
             };
@@ -202,7 +203,7 @@ fn spaces() {
             // The TLB is empty when the first context comes, and when the last has gone.
             leave();
             team.meet();
-            let outcome = (0..TURNS).fold(Ok(()), |outcome, _| outcome.and(gust.turn()));
+            let outcome = (0..TURNS).try_for_each(|_| gust.turn());
             leave();
             outcome
         });
