@@ -9,7 +9,8 @@ use armv7a_mm::format::{Active, Format};
 use semihosting::experimental::env;
 use spin::Mutex;
 
-use crate::{console, print, println, probe};
+use crate::kernel::kernel;
+use crate::{console, print, println, probe, reboot};
 
 /// A self-test.
 #[derive(Debug)]
@@ -156,8 +157,15 @@ pub fn run(suites: &[&[Test]]) -> ! {
         println!("{skipped} skipped");
     }
     println!("{}: {passed} passed, {failed} failed", Active::NAME);
+    if failed == 0 && reboot::before() == 0 && argument("--reboot") {
+        println!("{AGAIN}");
+        reboot::again(kernel());
+    }
     console::exit(u8::from(failed > 0))
 }
+
+/// What stands between the two boots of `--reboot`.
+const AGAIN: &str = "entering the image again";
 
 fn run_one(test: &Test) -> End {
     // The name goes out before the test runs: a hang is told by it.

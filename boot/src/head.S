@@ -110,6 +110,15 @@ __park:
         ldr     r1, [r0]
         bx      r1
 
+// The image is entered again: the vote is taken back.
+        .global __again
+__again:
+        adr     r1, ballot
+        mov     r0, #0
+        str     r0, [r1, #64]
+        dsb
+        b       _start
+
         .balign 4
 ballot: .zero   64                      // who is voting
         .word   0                       // the last vote: a CPU's number + 1

@@ -48,6 +48,12 @@ const XN: u64 = if Active::LPAE { 1 << 54 } else { 1 << 4 };
 unsafe extern "C" {
     /// head.S
     fn __park();
+    fn __again();
+}
+
+/// Where the image is entered again: at its physical address, MMU and data cache off.
+pub fn again() -> VirtAddr {
+    VirtAddr(__again as *const () as u32)
 }
 
 /// Where a CPU sleeps until it is woken: entered at its physical address, MMU and data cache off, in SVC mode.

@@ -21,7 +21,7 @@ symbols! {
     __stack_svc_bottom __stack_svc __stack_abt_bottom __stack_abt __stack_und_bottom __stack_und
     __stack_irq_bottom __stack_irq __stack_fiq_bottom __stack_fiq __stack_sys_bottom __stack_sys
     __stacks_others
-    __early_start __early_end __sleepers __sleepers_end __heap_start __heap_end
+    __load_end __early_start __early_end __sleepers __sleepers_end __kept __kept_end __heap_start __heap_end
 }
 
 macro_rules! range {
@@ -104,6 +104,16 @@ pub fn idmap() -> VirtRange {
 /// What CPUs that sleep look at: a page.
 pub fn sleepers() -> VirtRange {
     range!(__sleepers..__sleepers_end)
+}
+
+/// What is there when the image is entered again: a page.
+pub fn kept() -> VirtRange {
+    range!(__kept..__kept_end)
+}
+
+/// Variables whose first values are not all zero.
+pub fn variables() -> VirtRange {
+    range!(__data_start..__load_end)
 }
 
 /// The early tables, free once the kernel has its own.

@@ -31,6 +31,7 @@ pub mod percpu;
 pub mod probe;
 pub mod psci;
 pub mod ram;
+pub mod reboot;
 pub mod team;
 pub mod whole;
 
@@ -57,6 +58,7 @@ unsafe extern "Rust" {
 /// where it did.
 extern "C" fn main(delta: u32, r2: u32, psr: u32, entry: u32) -> ! {
     percpu::set_number(0);
+    reboot::keep(r2);
     image::Placement::note(delta);
     let placement = image::placement();
     println!("armv7a-mm {} on {}", Active::NAME, cpu::Cpu);

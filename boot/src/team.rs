@@ -75,7 +75,7 @@ pub struct Team {
 }
 
 /// The page by which CPUs come and go, mapped to itself.
-fn doorway() -> VirtRange {
+pub fn doorway() -> VirtRange {
     let routine = image::placement().phys(secondary::routine());
     VirtRange::page(VirtAddr(routine.as_u64() as u32))
 }

@@ -8,6 +8,7 @@
 //!   `highmem`, the raw image memory (its device tree moves), the secure world the number of CPUs (they all start at
 //!   the entry). [`covering`] finds few such rows.
 //! - `boards`: what differs from `virt` in where RAM is, in CPUs, in how they start, each by every way of loading.
+//! - `reboot`: the image entered again, where other CPUs are started by firmware, and where they sleep in it.
 //! - `nested`: a board whose device tree has buses.
 //! - `trees`: device trees, each damaged in one way, where r2 points or at the start of RAM (all: both).
 //!
@@ -18,6 +19,7 @@ mod boards;
 pub mod covering;
 pub mod expect;
 mod nested;
+mod reboot;
 mod report;
 mod trees;
 mod virt;
@@ -89,8 +91,14 @@ pub fn machines(depth: Depth, directory: &Path) -> Outcome<Vec<Machine>> {
     let directory = directory.join("trees");
     fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
     let trees = trees::machines(depth, &directory)?;
-    Ok([virt::machines(depth), boards::machines(), vec![nested::machine(&directory)?], trees]
-        .concat())
+    Ok([
+        virt::machines(depth),
+        boards::machines(),
+        reboot::machines(),
+        vec![nested::machine(&directory)?],
+        trees,
+    ]
+    .concat())
 }
 
 /// Boots both images, which are built already, on every machine, prints a table, and counts self-tests that passed.

@@ -11,6 +11,8 @@ use crate::verdict;
 pub enum Expect {
     /// Every self-test passes or says why it is skipped, and all of this is said.
     Passes(Vec<String>),
+    /// As `Passes`, twice: told so by [`REBOOT`], the image is entered again behind its first verdict, and says the same.
+    PassesTwice(Vec<String>),
     /// The image refuses the machine before any test, in this sentence.
     Refuses(String),
 }
@@ -31,6 +33,12 @@ pub enum Came {
 
 /// What the image says of a CPU that lacks its format.
 pub const NO_LPAE: &str = "boot: this CPU has no LPAE (ID_MMFR0.VMSA < 5); boot the classic image";
+
+/// What tells an image to be entered again.
+pub const REBOOT: &str = "--reboot";
+
+/// What it says between its two boots.
+const AGAIN: &str = "entering the image again";
 
 /// Judges a boot by what the image said, how it ended, and what QEMU noted of it. `filter` is on the names of
 /// self-tests.
@@ -57,6 +65,21 @@ pub fn judge(
             let of = Transcript::read(said).announced.unwrap_or_default();
             Came::Passed { passed: counts.passed, of }
         }
+        Expect::PassesTwice(sentences) => {
+            let Some((first, second)) = said.split_once(&format!("\n{AGAIN}\n")) else {
+                return Err(format!("{format}: it does not say `{AGAIN}`"));
+            };
+            let passes = Expect::Passes(sentences.clone());
+            let exited = Ending::Exited(Some(0));
+            judge(format, &passes, first, exited, "", filter)
+                .map_err(|problem| format!("{problem}, in the first boot"))?;
+            let came = judge(format, &passes, second, ending, noted, filter)
+                .map_err(|problem| format!("{problem}, in the second boot"))?;
+            if let Some((was, is)) = first_difference(first, second) {
+                return Err(format!("{format}: the second boot says `{is}` for `{was}`"));
+            }
+            came
+        }
         Expect::Refuses(sentence) => {
             let transcript = Transcript::read(said);
             if transcript.last_line.as_deref() != Some(sentence) || transcript.announced.is_some() {
@@ -71,6 +94,18 @@ pub fn judge(
     match noted.lines().next() {
         None => Ok(came),
         Some(first) => Err(format!("{format}: QEMU notes that the guest did wrong: {first}")),
+    }
+}
+
+/// The first line in which two boots differ.
+fn first_difference<'a>(first: &'a str, second: &'a str) -> Option<(&'a str, &'a str)> {
+    let (mut first, mut second) = (first.trim_end().lines(), second.trim_end().lines());
+    loop {
+        match (first.next(), second.next()) {
+            (None, None) => return None,
+            (was, is) if was == is => {}
+            (was, is) => return Some((was.unwrap_or_default(), is.unwrap_or_default())),
+        }
     }
 }
 
