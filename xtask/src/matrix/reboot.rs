@@ -1,5 +1,7 @@
 //! The image entered again by itself, MMU and caches off: its second boot says what its first said.
 
+use std::time::Duration;
+
 use super::Machine;
 use super::expect::{Expect, REBOOT};
 use crate::qemu::{Guest, Load};
@@ -23,6 +25,8 @@ pub fn machines() -> Vec<Machine> {
             cpus: 4,
             load,
             words: vec![REBOOT.into()],
+            // Every self-test, twice.
+            limit: Duration::from_secs(180),
             ..Guest::default()
         };
         let passes = Expect::PassesTwice(vec![format!("4 CPUs, started {way}")]);
