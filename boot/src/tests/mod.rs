@@ -1,14 +1,17 @@
 //! The self-tests, a module per subject.
 
+mod areas;
 mod balance;
 mod bulk;
 mod caches;
 mod contexts;
+mod cow;
 mod data;
 mod descriptors;
 mod devices;
 mod devicetree;
 mod faults;
+mod frames;
 mod hardware;
 mod heap;
 mod high_memory;
@@ -22,6 +25,7 @@ mod removal;
 mod runs;
 mod scratch;
 mod sealed;
+mod slots;
 mod smp;
 mod splits;
 mod start;
@@ -35,10 +39,12 @@ mod windows;
 mod world;
 mod young;
 
+pub use areas::TESTS as AREAS;
 pub use balance::{FIRST, LAST};
 pub use bulk::TESTS as BULK;
 pub use caches::TESTS as CACHES;
 pub use contexts::TESTS as CONTEXTS;
+pub use cow::TESTS as COW;
 pub use data::TESTS as DATA;
 pub use descriptors::TESTS as DESCRIPTORS;
 pub use devices::TESTS as DEVICES;
@@ -54,6 +60,8 @@ pub use permissions::TESTS as PERMISSIONS;
 pub use removal::TESTS as REMOVAL;
 pub use runs::TESTS as RUNS;
 pub use sealed::TESTS as SEALED;
+pub use slots::TESTS as SLOTS;
+pub use smp::ARRIVAL as SMP_ARRIVAL;
 pub use smp::{
     ARRIVAL as SMP_ARRIVAL, FAULTS as SMP_FAULTS, SEALED as SMP_SEALED, SHOOTDOWN as SMP_SHOOTDOWN,
     STORM as SMP_STORM,
