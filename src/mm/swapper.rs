@@ -176,7 +176,31 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
         self.check(range)?;
         Self::check_attrs(attrs)?;
         // SAFETY: the caller answers for it.
-        unsafe { self.editor().map(range, phys, attrs, sizes) }
+        unsafe {
+            if self.editor().map_lone_page(range, phys, attrs) {
+                return Ok(());
+            }
+            self.map_range(range, phys, attrs, sizes)
+        }
+    }
+
+    /// Maps what is not a page in a table that is there.
+    #[inline(never)]
+    unsafe fn map_range(
+        &mut self,
+        range: VirtRange,
+        phys: PhysAddr,
+        attrs: Attrs,
+        sizes: LeafSizes,
+    ) -> Result<(), EditError> {
+        let mut editor = self.editor();
+        // SAFETY: the caller answers for it.
+        unsafe {
+            if editor.map_in_tables(range, phys, attrs, sizes) {
+                return Ok(());
+            }
+            editor.map(range, phys, attrs, sizes)
+        }
     }
 
     /// Unmaps part of the kernel half, see [`Editor::unmap`]. Tables stay.
@@ -251,6 +275,11 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
     /// Whether entries at `depth` for part of `range` can hold no leaf any more.
     pub(super) fn is_frozen(&self, depth: usize, range: VirtRange) -> bool {
         self.sealing.frozen(depth, range.start()) || self.sealing.frozen(depth, range.last())
+    }
+
+    /// No debt yet, about what the kernel half translates.
+    pub(super) fn flush(&self) -> Flush<'m, F, M> {
+        Flush::new(self.machine, Whose::Everyone)
     }
 
     pub(super) fn editor(&mut self) -> Editor<'_, 'm, F, M> {

@@ -2,6 +2,7 @@
 
 use core::ops::Range;
 
+use super::bulk;
 use super::mem::TableMemory;
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
 use crate::format::{Entry, Format, Level, TableEntry};
@@ -228,6 +229,17 @@ impl<'m, F: Format, M: TableMemory> Node<'m, F, M> {
         let (at, count) = self.part(range);
         // SAFETY: the entries lie in the table; the caller answers for the descriptors.
         unsafe { self.machine.fill(at, count, raw, step) }
+    }
+
+    /// As [`fill`](Self::fill), where there are so few that a call would cost more.
+    ///
+    /// # Safety
+    /// As for [`store`](Self::store), for each of them.
+    #[inline]
+    pub(crate) unsafe fn fill_few(&self, range: Range<usize>, raw: F::Raw, step: F::Raw) {
+        let (at, count) = self.part(range);
+        // SAFETY: the entries lie in the table; the caller answers for the descriptors.
+        unsafe { bulk::fill(self.machine, at, count, raw, step) }
     }
 
     /// Writes zero, the absent entry, to the entries in `range`: one store each.

@@ -22,6 +22,7 @@ mod plain;
 mod ranges;
 mod space;
 mod split;
+mod windows;
 
 stub::payload!(run);
 
@@ -39,5 +40,6 @@ fn run(_: &'static Kernel) -> ! {
         split::TESTS,
         // Last: swapper keeps the tables that are made for it.
         faults::TESTS,
+        windows::TESTS,
     ])
 }

@@ -86,7 +86,7 @@ fn fork(parent: &mut Space, child: &mut Space, range: VirtRange, frames: &mut Fr
 
 fn part() {
     let (mut spare, mut frames) = (Spare::new(), Frames::new(0));
-    let (mut parent, mut child) = (Space::new(), Space::new());
+    let mut parent = Space::new();
     let page = |n: u32| VirtAddr(HERE.0 + n * PAGE_SIZE);
     let kinds = [DATA, DATA, DATA.mkclean(), DATA.mkold(), DATA.with_access(Access::Read)];
     for (n, kind) in (0..).zip(kinds) {
@@ -94,6 +94,7 @@ fn part() {
         support::write(frame, &[100 + n, 200 + n]);
         check_eq!(parent.map(VirtRange::page(page(n)), frame, kind, LeafSizes::PAGES), Ok(()));
     }
+    let mut child = Space::new();
     parent.enter();
     // The TLB knows it as writable now.
     check_eq!(store(&mut parent, &mut spare, page(0), 100), Ok(0));
@@ -133,8 +134,9 @@ fn block() {
     let (mut spare, mut frames) = (Spare::new(), Frames::new(0));
     let range = VirtRange::aligned(HERE, LINK.shift);
     let Some(memory) = spare.take(range.bytes(), LINK.shift) else { panic!("no memory") };
-    let (mut parent, mut child) = (Space::new(), Space::new());
+    let mut parent = Space::new();
     check_eq!(parent.map(range, memory, DATA, LeafSizes::BLOCKS), Ok(()));
+    let mut child = Space::new();
     support::write(PhysAddr::truncate(memory.as_u64() + 0x5000), &[5, 55]);
     support::write(PhysAddr::truncate(memory.as_u64() + 0x6000), &[6, 66]);
     check!(fork(&mut parent, &mut child, range, &mut frames));

@@ -61,7 +61,6 @@ pub use removal::TESTS as REMOVAL;
 pub use runs::TESTS as RUNS;
 pub use sealed::TESTS as SEALED;
 pub use slots::TESTS as SLOTS;
-pub use smp::ARRIVAL as SMP_ARRIVAL;
 pub use smp::{
     ARRIVAL as SMP_ARRIVAL, FAULTS as SMP_FAULTS, SEALED as SMP_SEALED, SHOOTDOWN as SMP_SHOOTDOWN,
     STORM as SMP_STORM,

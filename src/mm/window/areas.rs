@@ -9,6 +9,7 @@
 use core::fmt;
 
 use crate::addr::{PAGE_SIZE, VirtAddr, VirtRange};
+use crate::attr::MemoryType;
 
 /// log2 of a page's bytes.
 const SHIFT: u32 = PAGE_SIZE.trailing_zeros();
@@ -38,8 +39,8 @@ impl core::error::Error for AreaError {}
 /// What an area holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AreaKind {
-    /// A physical range that somebody else owns: ioremap's.
-    Io,
+    /// A physical range that somebody else owns, as memory of this type: ioremap's.
+    Io(MemoryType),
     /// Frames that are given back with the area: vmalloc's.
     Memory,
 }
@@ -55,7 +56,7 @@ struct Area {
 }
 
 impl Area {
-    const NONE: Self = Self { first: 0, pages: 0, kind: AreaKind::Io, retired: false };
+    const NONE: Self = Self { first: 0, pages: 0, kind: AreaKind::Memory, retired: false };
 
     /// One past the guard.
     const fn end(&self) -> u32 {
@@ -130,13 +131,21 @@ impl<const N: usize> Areas<N> {
         }
         let unit = 1_u32 << shift.saturating_sub(SHIFT);
         let offset = (like >> SHIFT) as u32 & (unit - 1);
-        let found =
-            (self.next..=self.len).chain(0..self.next.min(self.len + 1)).find_map(|index| {
-                let first = self.fit(index, pages, unit, offset)?;
-                Some((index, first))
-            });
-        let Some((index, first)) = found else { return Err(AreaError::WindowFull) };
-        self.list.copy_within(index..self.len, index + 1);
+        let start = self.next.min(self.len);
+        let mut index = start;
+        let first = loop {
+            if let Some(first) = self.fit(index, pages, unit, offset) {
+                break first;
+            }
+            index = if index == self.len { 0 } else { index + 1 };
+            if index == start {
+                return Err(AreaError::WindowFull);
+            }
+        };
+        // Mostly, there is nothing behind.
+        if index < self.len {
+            self.list.copy_within(index..self.len, index + 1);
+        }
         let area = Area { first, pages, kind, retired: false };
         self.list[index] = area;
         self.len += 1;
@@ -147,9 +156,8 @@ impl<const N: usize> Areas<N> {
     /// Where such an area would start in the gap before area `index`.
     #[inline]
     fn fit(&self, index: usize, pages: u32, unit: u32, offset: u32) -> Option<u32> {
-        let before = index.checked_sub(1).and_then(|index| self.list[..self.len].get(index));
-        let from = before.map_or(self.window.0, Area::end);
-        let to = self.list[..self.len].get(index).map_or(self.window.1, |area| area.first);
+        let from = if index == 0 { self.window.0 } else { self.list[index - 1].end() };
+        let to = if index == self.len { self.window.1 } else { self.list[index].first };
         let first = from.checked_add(offset.wrapping_sub(from) & (unit - 1))?;
         let end = first.checked_add(pages)?.checked_add(GUARD)?;
         (pages > 0 && end <= to).then_some(first)

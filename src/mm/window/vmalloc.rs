@@ -96,7 +96,7 @@ impl<'m, F: Format, M: Machine, const N: usize> Vmalloc<'m, F, M, N> {
         let start = PhysAddr::truncate(phys.as_u64() - u64::from(offset));
         // 28 bits at most.
         let pages = ((last.as_u64() >> SHIFT) - (start.as_u64() >> SHIFT) + 1) as u32;
-        let range = self.place_like(swapper, start, pages)?;
+        let range = self.place_like(swapper, start, pages, memory)?;
         let attrs = Attrs::kernel(Access::ReadWrite).with_memory(memory);
         // SAFETY: the caller answers for it.
         if let Err(error) = unsafe { swapper.map(range, start, attrs, LeafSizes::LARGEST) } {
@@ -118,24 +118,19 @@ impl<'m, F: Format, M: Machine, const N: usize> Vmalloc<'m, F, M, N> {
         swapper: &mut Swapper<'m, F, M>,
         at: VirtAddr,
     ) -> Result<(), WindowError> {
-        let Some((range, AreaKind::Io)) = self.areas.find(at) else {
+        let Some((range, AreaKind::Io(memory))) = self.areas.find(at) else {
             return Err(WindowError::NoSuchArea { at });
         };
-        let memory = swapper.translate(range.start()).and_then(|found| found.leaf());
-        // SAFETY: the caller answers for it.
-        let flush = unsafe { swapper.unmap(range) }?;
-        if memory.is_none_or(|leaf| leaf.attrs.memory.is_normal()) {
-            flush.pay();
-            self.areas.release(range.start());
-            return Ok(());
-        }
-        // Whoever pays may be another CPU: what this one cleaned is complete by then (DDI 0406C A3.8.3).
-        swapper.machine().dsb_ishst();
-        match &mut self.debt {
-            Some(debt) => debt.merge(flush),
-            none => *none = Some(flush),
-        }
+        let debt = self.debt.get_or_insert_with(|| swapper.flush());
+        // SAFETY: ioremap mapped it as a whole, and nobody else maps in the window; the caller answers for the rest.
+        unsafe { swapper.editor().unmap_area(range, debt) };
         self.areas.retire(range.start());
+        if memory.is_normal() {
+            self.purge();
+        } else {
+            // Whoever pays may be another CPU: what this one cleaned is complete by then (DDI 0406C A3.8.3).
+            swapper.machine().dsb_ishst();
+        }
         Ok(())
     }
 
@@ -203,20 +198,25 @@ impl<'m, F: Format, M: Machine, const N: usize> Vmalloc<'m, F, M, N> {
         swapper: &Swapper<'m, F, M>,
         phys: PhysAddr,
         pages: u32,
+        memory: MemoryType,
     ) -> Result<VirtRange, WindowError> {
+        let kind = AreaKind::Io(memory);
         let shift = if pages < RUN as u32 { SHIFT } else { self.leaf_shift(swapper, phys, pages) };
         if shift > SHIFT
-            && let Ok(range) = self.place(pages, shift, phys.as_u64(), AreaKind::Io)
+            && let Ok(range) = self.place(pages, shift, phys.as_u64(), kind)
         {
             return Ok(range);
         }
-        self.place(pages, SHIFT, 0, AreaKind::Io)
+        self.place(pages, SHIFT, 0, kind)
     }
 
     /// log2 of the largest leaf or run that swapper may still make here and that fits into the memory.
     fn leaf_shift(&self, swapper: &Swapper<'m, F, M>, phys: PhysAddr, pages: u32) -> u32 {
         let (start, end) = (phys.as_u64(), phys.as_u64() + (u64::from(pages) << SHIFT));
-        let fits = |shift: u32| start.next_multiple_of(1 << shift) + (1 << shift) <= end;
+        let fits = |shift: u32| {
+            let rest = (1_u64 << shift) - 1;
+            ((start + rest) & !rest) + rest < end
+        };
         for (depth, level) in F::LEVELS.iter().enumerate() {
             if !level.leaf || swapper.is_frozen(depth, self.areas.window()) {
                 continue;

@@ -13,6 +13,7 @@
 
 mod build;
 mod duplicate;
+mod linear;
 mod map;
 mod modify;
 mod parts;

@@ -158,7 +158,12 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     /// Makes `range`, which cuts no leaf and no run, absent below `node`. Tables that become empty and
     /// need not stay go to `flush`.
     #[inline(never)]
-    unsafe fn forget(&self, node: &Node<'m, F, M>, range: VirtRange, flush: &mut Flush<'m, F, M>) {
+    pub(super) unsafe fn forget(
+        &self,
+        node: &Node<'m, F, M>,
+        range: VirtRange,
+        flush: &mut Flush<'m, F, M>,
+    ) {
         let indices = node.indices(range);
         if Self::is_pte(node.depth()) {
             // SAFETY: the caller of `remove` vouches that nothing uses the mappings.

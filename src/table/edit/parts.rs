@@ -25,7 +25,7 @@ impl<F: Format> Mapping<F> {
     }
 
     /// The part of `range` made of whole, aligned units of `1 << shift` bytes in both address spaces.
-    fn aligned(&self, range: VirtRange, shift: u32) -> Option<VirtRange> {
+    pub(super) fn aligned(&self, range: VirtRange, shift: u32) -> Option<VirtRange> {
         let mask = (1_u32 << shift) - 1;
         if self.offset as u32 & mask != 0 {
             return None;
@@ -52,7 +52,7 @@ pub(super) struct Parts {
 
 impl Parts {
     /// What is left of `range` before and after `middle`.
-    fn around(range: VirtRange, middle: VirtRange) -> [Option<VirtRange>; 2] {
+    pub(super) fn around(range: VirtRange, middle: VirtRange) -> [Option<VirtRange>; 2] {
         let part = |from: u32, to: u32| VirtRange::inclusive(VirtAddr(from), VirtAddr(to)).ok();
         let before = middle.start() > range.start();
         let after = middle.last() < range.last();

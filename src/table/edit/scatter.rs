@@ -77,7 +77,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
 
     /// Whether a page's descriptor holds the address as it is.
     #[inline]
-    fn is_reached(frame: PhysAddr) -> bool {
+    pub(super) fn is_reached(frame: PhysAddr) -> bool {
         frame.as_u64() & !F::frame_mask(F::LEVELS.len() - 1, false).as_u64() == 0
     }
 
