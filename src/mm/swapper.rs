@@ -177,7 +177,10 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
         Self::check_attrs(attrs)?;
         // SAFETY: the caller answers for it.
         unsafe {
-            if self.editor().map_lone_page(range, phys, attrs) {
+            if range == VirtRange::page(range.start())
+                && let Some(bits) = self.editor().page_bits(attrs)
+                && self.editor().map_lone_page(range, phys, bits)
+            {
                 return Ok(());
             }
             self.map_range(range, phys, attrs, sizes)

@@ -164,13 +164,21 @@ impl<const N: usize> Areas<N> {
     }
 
     /// The area in use that starts in the page of `at`.
+    #[inline]
     pub fn find(&self, at: VirtAddr) -> Option<(VirtRange, AreaKind)> {
         let area = &self.list[self.index(at)?];
         Some((area.range(), area.kind))
     }
 
+    #[inline]
     fn index(&self, at: VirtAddr) -> Option<usize> {
         let (used, page) = (&self.list[..self.len], at.0 >> SHIFT);
+        // What was made last goes first, as often as not.
+        if let Some(last) = self.next.checked_sub(1)
+            && used.get(last).is_some_and(|area| area.first == page && !area.retired)
+        {
+            return Some(last);
+        }
         let index = used.binary_search_by_key(&page, |area| area.first).ok()?;
         (!used[index].retired).then_some(index)
     }

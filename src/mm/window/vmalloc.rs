@@ -50,13 +50,15 @@ pub struct Vmalloc<'m, F: Format, M: Machine, const N: usize> {
     /// What the retired areas owe.
     debt: Option<Flush<'m, F, M>>,
     ram: &'m [PhysRange],
+    /// The memory type of the last page, and all but the frame of its descriptor: mostly the next is of the same.
+    kind: Option<(MemoryType, F::Raw)>,
 }
 
 impl<'m, F: Format, M: Machine, const N: usize> Vmalloc<'m, F, M, N> {
     /// An empty window: of the layout's [`vmalloc`](crate::mm::LayoutSpec::vmalloc), or a part of it, in which nobody
     /// else maps anything.
     pub const fn new(window: VirtRange) -> Self {
-        Self { areas: Areas::new(window), debt: None, ram: &[] }
+        Self { areas: Areas::new(window), debt: None, ram: &[], kind: None }
     }
 
     /// Says what is RAM: [`ioremap`](Self::ioremap) refuses it with any type but the linear map's.
@@ -97,13 +99,26 @@ impl<'m, F: Format, M: Machine, const N: usize> Vmalloc<'m, F, M, N> {
         // 28 bits at most.
         let pages = ((last.as_u64() >> SHIFT) - (start.as_u64() >> SHIFT) + 1) as u32;
         let range = self.place_like(swapper, start, pages, memory)?;
-        let attrs = Attrs::kernel(Access::ReadWrite).with_memory(memory);
+        let at = VirtAddr(range.start().0 | offset);
         // SAFETY: the caller answers for it.
-        if let Err(error) = unsafe { swapper.map(range, start, attrs, LeafSizes::LARGEST) } {
-            self.areas.release(range.start());
-            return Err(error.into());
+        unsafe {
+            if let Some((known, bits)) = self.kind
+                && (known, pages) == (memory, 1)
+                && swapper.check(range).is_ok()
+                && swapper.editor().map_lone_page(range, start, bits)
+            {
+                return Ok(at);
+            }
+            let attrs = Attrs::kernel(Access::ReadWrite).with_memory(memory);
+            if let Err(error) = swapper.map(range, start, attrs, LeafSizes::LARGEST) {
+                self.areas.release(range.start());
+                return Err(error.into());
+            }
+            if pages == 1 {
+                self.kind = swapper.editor().page_bits(attrs).map(|bits| (memory, bits));
+            }
         }
-        Ok(VirtAddr(range.start().0 | offset))
+        Ok(at)
     }
 
     /// Unmaps what [`ioremap`](Self::ioremap) mapped at `at`.

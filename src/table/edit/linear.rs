@@ -14,8 +14,8 @@ use crate::table::node::Node;
 const RUN_BYTES: u32 = 12 + RUN_SHIFT;
 
 impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
-    /// [Maps](Self::map) one page in a table that is there, if that is all there is to do. Whether it was: if not, nothing
-    /// was changed.
+    /// [Maps](Self::map) one page in a table that is there, if that is all there is to do; `bits` is all but the
+    /// frame of its descriptor. Whether it was: if not, nothing was changed.
     ///
     /// # Safety
     /// As for [`map`](Self::map).
@@ -24,17 +24,13 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         &mut self,
         range: VirtRange,
         phys: PhysAddr,
-        attrs: Attrs,
+        bits: F::Raw,
     ) -> bool {
         let (at, depth) = (range.start(), F::LEVELS.len() - 1);
         if range != VirtRange::page(at) || !Self::is_reached(phys) || self.frozen(depth, at) {
             return false;
         }
-        let (Some(ptes), Some(bits)) =
-            (Self::ptes(&self.root, at, self.is_swapper()), self.page_bits(attrs))
-        else {
-            return false;
-        };
+        let Some(ptes) = Self::ptes(&self.root, at, self.is_swapper()) else { return false };
         let index = ptes.index(at);
         if ptes.load(index) != F::Raw::default() {
             return false;
