@@ -1,0 +1,212 @@
+//! Taking identity mappings away: swapper's entries come back, and the tables made for the mapping go.
+
+use core::ops::Range;
+
+use super::is_own;
+use super::model::{Model, run_start};
+use crate::addr::{PhysAddr, VirtAddr, VirtRange};
+use crate::format::{Entry, Format, Leaf, Level, Owner, RUN};
+use crate::mm::birth::keeps;
+use crate::mm::pgd::Pgd;
+use crate::table::error::EditError;
+use crate::table::flush::Flush;
+use crate::table::mem::Machine;
+use crate::table::memo::Memo;
+use crate::table::node::Node;
+use crate::table::reserve::planned;
+
+impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
+    /// Checks that all of `range` is identity mapping.
+    #[inline(never)]
+    pub(super) fn plan_removal(
+        &self,
+        node: &Node<'m, F, M>,
+        range: VirtRange,
+    ) -> Result<(), EditError> {
+        for index in node.indices(range) {
+            let span = node.span(range.start(), index);
+            let Some(part) = span.intersection(range) else { continue };
+            match node.entry(index) {
+                Entry::Table(table) if table.owner != Owner::Swapper => {
+                    // SAFETY: the entry was just read from this node.
+                    self.plan_removal(&unsafe { node.child(table) }, part)?;
+                }
+                Entry::Leaf(leaf) if is_identity(node.level(), &leaf, span.start()) => {
+                    // User space's edits of its half may have made runs of what was added.
+                    let shift =
+                        node.level().shift + if leaf.run { RUN.trailing_zeros() } else { 0 };
+                    if !range.encloses(VirtRange::aligned(span.start(), shift)) {
+                        return Err(EditError::NotMapped { at: part.start() });
+                    }
+                }
+                _ => return Err(EditError::NotMapped { at: part.start() }),
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts swapper's entries back where `range` hid them, and gives up the tables that no longer hold
+    /// anything of the pgd's own.
+    #[inline(never)]
+    pub(super) unsafe fn remove_identity(
+        &self,
+        node: &Node<'m, F, M>,
+        model: &Model<'m, F, M>,
+        range: VirtRange,
+        flush: &mut Flush<'m, F, M>,
+    ) {
+        let depth = node.depth();
+        for index in node.indices(range) {
+            let span = node.span(range.start(), index);
+            let Some(part) = span.intersection(range) else { continue };
+            if let Entry::Table(table) = node.entry(index) {
+                // SAFETY: the entry was just read from this node.
+                let child = unsafe { node.child(table) };
+                // Where swapper has a block at the root, no pgd has a table from birth.
+                let block = depth == 0 && matches!(self.swapper.root.entry(index), Entry::Leaf(_));
+                let kept = !block && keeps::<F>(self.layout(), depth, span.start());
+                if !kept && self.is_last(span.start()) {
+                    // SAFETY: swapper's entry cuts the tables off, and the flush covers everything.
+                    unsafe {
+                        self.restore(node, model, range, index);
+                        give_up(&child, part, flush);
+                    }
+                    continue;
+                }
+                let below = model.below(part.start());
+                // SAFETY: the caller vouches that nothing uses the mapping.
+                unsafe { self.remove_identity(&child, &below, part, flush) };
+                let in_use = holds_own(&child, 0..child.level().entries());
+                if in_use && !kept && !holds_identity(&child, span) {
+                    let link = planned(self.editor().link(depth, child.table()).ok());
+                    // SAFETY: only user space's own is left in the table.
+                    unsafe { node.store(index, link.unwrap_or_default()) };
+                }
+                if in_use || kept {
+                    continue;
+                }
+                // SAFETY: swapper's entry cuts the table off, and the flush covers everything.
+                unsafe {
+                    self.restore(node, model, range, index);
+                    flush.add_table(child.table(), child.depth());
+                }
+                continue;
+            }
+            // SAFETY: swapper maps it for every address space.
+            unsafe { self.restore(node, model, range, index) };
+        }
+        let (from, bytes) = node.bytes(node.indices(range));
+        self.root.machine().clean(from, bytes);
+    }
+
+    /// Puts swapper's entry back, one of those for `range`: alone, or as part of its run where no neighbour is the
+    /// pgd's own.
+    #[inline(never)]
+    unsafe fn restore(
+        &self,
+        node: &Node<'m, F, M>,
+        model: &Model<'m, F, M>,
+        range: VirtRange,
+        index: usize,
+    ) {
+        let va = node.span(range.start(), index).start();
+        let alone = planned(model.entry(node.depth(), va).ok()).unwrap_or_default();
+        // SAFETY: the caller answers for it.
+        unsafe { node.store(index, alone) };
+        let Model::Table(swapper) = model else { return };
+        let in_run = matches!(swapper.entry(index), Entry::Leaf(leaf) if leaf.run);
+        let run = (index & !(RUN - 1))..(index & !(RUN - 1)) + RUN;
+        // Of the last identity mapping, what comes later in the range is own until it is restored, too.
+        let whole = match self.is_last(va) {
+            true => index + 1 == run.end || index == node.index(range.last()),
+            false => in_run && !holds_own(node, run.clone()),
+        };
+        if in_run && whole {
+            // SAFETY: the caller answers for it.
+            unsafe { copy(node, swapper, run) };
+        }
+    }
+}
+
+/// Copies the entries in `range`, one store each.
+///
+/// # Safety
+/// The table may be changed so.
+#[inline(never)]
+unsafe fn copy<F: Format, M: Machine>(
+    to: &Node<'_, F, M>,
+    from: &Node<'_, F, M>,
+    range: Range<usize>,
+) {
+    for index in range.clone() {
+        // SAFETY: the caller answers for it.
+        unsafe { to.store(index, from.load(index)) };
+    }
+    let (line, bytes) = to.bytes(range);
+    to.machine().clean(line, bytes);
+}
+
+/// Hands a table to the flush, and the tables that it has for `range`; it has no other.
+///
+/// # Safety
+/// No entry points to the table any more, and the flush covers all that it translated.
+#[inline(never)]
+unsafe fn give_up<F: Format, M: Machine>(
+    node: &Node<'_, F, M>,
+    range: VirtRange,
+    flush: &mut Flush<'_, F, M>,
+) {
+    if node.depth() + 1 < F::LEVELS.len() {
+        for index in node.indices(range) {
+            let part = node.span(range.start(), index).intersection(range);
+            let table = F::decode_table(node.depth(), node.load(index));
+            if let (Some(part), Some(table)) = (part, table)
+                && table.owner != Owner::Swapper
+            {
+                // SAFETY: the entry was just read from this node, which leaves the tree.
+                unsafe { give_up(&node.child(table), part, flush) };
+            }
+        }
+    }
+    // SAFETY: the caller cut the table off.
+    unsafe { flush.add_table(node.table(), node.depth()) };
+}
+
+/// Whether any entry in `range` of a table is this pgd's use of it.
+#[inline(never)]
+fn holds_own<F: Format, M: Machine>(node: &Node<'_, F, M>, mut range: Range<usize>) -> bool {
+    let mut copies = Memo::<F>::default();
+    range.any(|index| {
+        let raw = node.load(index);
+        if raw == F::Raw::default() || copies.knows(raw) {
+            return false;
+        }
+        let entry = F::decode(node.depth(), raw);
+        if let Entry::Leaf(leaf) = entry
+            && !is_own(entry)
+        {
+            copies = Memo::new(node.depth(), leaf.run, raw, raw);
+        }
+        is_own(entry)
+    })
+}
+
+/// Whether a table of the pgd's, which translates `span`, serves an identity mapping.
+#[inline(never)]
+fn holds_identity<F: Format, M: Machine>(node: &Node<'_, F, M>, span: VirtRange) -> bool {
+    (0..node.level().entries()).any(|index| match node.entry(index) {
+        Entry::Table(table) => table.owner == Owner::Kernel,
+        Entry::Leaf(leaf) => {
+            is_identity(node.level(), &leaf, node.span(span.start(), index).start())
+        }
+        _ => false,
+    })
+}
+
+/// Whether the leaf for `va` maps it to itself, for the kernel.
+#[inline(never)]
+fn is_identity(level: &Level, leaf: &Leaf, va: VirtAddr) -> bool {
+    let runs = if leaf.run { level.runs } else { None };
+    let holder = run_start(runs, va, level.shift);
+    !leaf.attrs.global && !leaf.attrs.user && leaf.frame == PhysAddr::from_u32(holder.0)
+}
