@@ -54,6 +54,7 @@ impl State {
             return;
         }
         it.place = None;
+        it.cut_from = Some(place.tree);
         let words = it.words.clone();
         // The table's own debt stands for what was owed in it; who waits for a store in it now waits for
         // the one that cut it off.
@@ -73,6 +74,7 @@ impl State {
                 last,
                 word,
                 asid: self.tables.trees[place.tree].asid,
+                renumbered: false,
                 global: false,
                 table: Some(next),
                 executable,

@@ -53,9 +53,8 @@ unsafe impl TableMemory for Sim {
                 it.allocated && (it.depth, it.words.len()) == kind
             });
             let Some(table) = found else { return state.report(Violation::BadFree { at }) };
-            let asid = state.asid_of(at);
             state.rule_free(table);
-            state.find_holders(at, asid);
+            state.find_holders(at);
             let words = state.tables.get(table).words.clone();
             state.memory.poison(words, garbage(state.setup.long, kind.0));
             state.tables.give(table);
@@ -103,7 +102,10 @@ unsafe impl TableMemory for Sim {
 
 impl Sim {
     fn tlbi(&self, what: Forget) {
-        let mask = self.state().reach();
+        let mask = self.with(|state| {
+            state.rules.invalidations += 1;
+            state.reach()
+        });
         self.tlbi_on(what, mask);
     }
 
@@ -171,6 +173,8 @@ impl Maintenance for Sim {
     }
 
     fn dsb_ishst(&self) {
+        // Others have their turn while it waits, too.
+        self.tick();
         self.with(|state| {
             state.note(Event::DsbIshst);
             state.memory.complete(state.cpu);
@@ -264,36 +268,30 @@ impl State {
         self.memory.store(word, new, self.cpu);
     }
 
-    /// The identifier of the tree that the table at `table`, which is being freed, was cut off from: if it has one, and
-    /// the table was ever walked.
-    fn asid_of(&self, table: u64) -> Option<u8> {
-        let debt = self.rules.debts.iter().find(|debt| debt.table == Some(table));
-        let tree = debt.map(|debt| debt.tree).or_else(|| self.tables.tree(table));
-        self.tables.trees[tree?].asid
-    }
-
-    /// Looks for whoever still knows the table at `table`, which is being freed. If its tree runs as `asid`, what is
-    /// known under another identifier it had is out of reach; a CPU that comes to use it is
+    /// Looks for whoever still knows the table at `table`, which is being freed: by the identifier of the tree that it
+    /// was cut off from, by any if that has none of its own, or by the one that the CPU runs under. What is known by
+    /// another, from a generation before, is out of reach; a CPU that comes to run under it is
     /// [seen](State::check_remembered).
-    fn find_holders(&mut self, table: u64, asid: Option<u8>) {
-        let counts = |of: u8| asid.is_none_or(|asid| asid == of);
+    fn find_holders(&mut self, table: u64) {
+        let cut_from = self.tables.at(table).and_then(|at| self.tables.get(at).cut_from);
+        // Of no tree, if it was never linked.
+        let tree = cut_from.or_else(|| self.tables.tree(table));
+        let asid = tree.map(|tree| self.tables.trees[tree].asid);
         for cpu in 0..self.cpus.len() {
-            let it = &self.cpus[cpu];
-            let by = if it.walks(table) {
-                Holder::Ttbr
-            } else if it.tlb.partials.iter().any(|it| it.table == table && counts(it.asid)) {
-                Holder::WalkCache
-            } else if it
-                .tlb
-                .entries
-                .iter()
-                .any(|it| it.source == table && it.asid.is_some_and(counts))
-            {
-                Holder::Tlb
-            } else {
+            let it = &mut self.cpus[cpu];
+            let now = it.regs.asid();
+            let known =
+                |by| by == now || asid.is_some_and(|asid| asid.is_none_or(|asid| asid == by));
+            let ttbr = it.walks(table).then_some(Holder::Ttbr);
+            if let Some(by) = ttbr.or_else(|| it.tlb.knows(table, known)) {
+                self.report(Violation::Dangling { cpu, table, by });
                 continue;
-            };
-            self.report(Violation::Dangling { cpu, table, by });
+            }
+            let tlb = &mut it.tlb;
+            let partials = tlb.partials.iter().filter(|it| it.table == table).map(|it| it.asid);
+            let entries = tlb.entries.iter().filter(|it| it.source == table);
+            let lost = partials.chain(entries.filter_map(|it| it.asid)).map(|by| (by, table));
+            tlb.lost.extend(lost);
         }
     }
 }

@@ -53,6 +53,9 @@ pub struct Debt {
     pub word: usize,
     /// The only address space that may remember it.
     pub asid: Option<u8>,
+    /// That address space got another identifier when every walker read the new descriptor: what is remembered by the
+    /// old one is out of reach, and by the new one nothing can be. An edit may have read either.
+    pub renumbered: bool,
     pub global: bool,
     /// The table that the descriptor pointed to, or a table below that.
     pub table: Option<u64>,
@@ -65,11 +68,12 @@ pub struct Debt {
 impl Debt {
     fn is_covered_by(&self, what: Forget) -> bool {
         let holds = |va: u32| self.table.is_none() && self.first <= va && va <= self.last;
+        let mine = |asid: u8| self.renumbered || self.asid == Some(asid);
         match what {
             Forget::All => true,
-            Forget::Space(asid) => !self.global && self.asid == Some(asid),
+            Forget::Space(asid) => !self.global && mine(asid),
             Forget::PageOfAll(va) => holds(va),
-            Forget::Page(va, asid) => holds(va) && (self.global || self.asid == Some(asid)),
+            Forget::Page(va, asid) => holds(va) && (self.global || mine(asid)),
         }
     }
 }
@@ -83,7 +87,7 @@ pub struct Rules {
     /// CPUs whose last barrier no ISB has followed.
     isb_owed: Vec<bool>,
     /// In the current operation: invalidations, and changes that called for one.
-    invalidations: usize,
+    pub invalidations: usize,
     pub changes: usize,
     inserts_only: bool,
 }
@@ -167,6 +171,7 @@ impl State {
                 last,
                 word,
                 asid: self.tables.trees[place.tree].asid,
+                renumbered: false,
                 global: leaf.global,
                 table: None,
                 executable: leaf.kernel.execute || leaf.user.execute,
@@ -243,7 +248,6 @@ impl State {
 
     /// TLBI to the CPUs in `mask`.
     pub fn rule_tlbi(&mut self, what: Forget, mask: u32) {
-        self.rules.invalidations += 1;
         if mask != self.everyone() {
             return;
         }

@@ -6,7 +6,7 @@ use armv7a_mm::format::{Classic, Lpae};
 use armv7a_mm::table::switch::{self, Mmu};
 
 use super::regs::Regs;
-use super::rules::{Debt, Stage};
+use super::rules::Stage;
 use super::sim::Sim;
 use super::state::{Event, State, base};
 use super::tlb::Forget;
@@ -105,21 +105,32 @@ impl State {
     }
 
     /// A tree whose identifier is known runs under `asid`. What walks that started under another one may remember of
-    /// changes is out of reach until their CPUs forget everything; walks from here on remember as `asid` what no store
-    /// has replaced yet.
+    /// changes is out of reach until their CPUs forget everything; walks from here on remember as `asid` what they
+    /// may still read.
     fn run_as(&mut self, tree: usize, asid: u8) {
         let it = &mut self.tables.trees[tree];
         if it.asid.is_some_and(|old| old != asid) {
             it.asid = Some(asid);
-            let open = |debt: &&mut Debt| debt.tree == tree && debt.stage <= Stage::Visible;
-            self.rules.debts.iter_mut().filter(open).for_each(|debt| debt.asid = Some(asid));
+            for debt in self.rules.debts.iter_mut().filter(|debt| debt.tree == tree) {
+                match debt.stage {
+                    Stage::Stored => debt.asid = Some(asid),
+                    Stage::Visible => debt.renumbered = true,
+                    Stage::Invalidated | Stage::Complete => {}
+                }
+            }
         }
     }
 
     /// A CPU translates as its registers say: what it remembers under its ASID is its tree's, or everybody's.
     pub fn check_remembered(&mut self, cpu: usize) {
-        let it = &self.cpus[cpu];
+        let it = &mut self.cpus[cpu];
         let (root, asid) = (base(&it.regs), it.regs.asid());
+        let lost: Vec<_> = it.tlb.lost.extract_if(.., |(by, _)| *by == asid).collect();
+        let known = lost.into_iter().find(|(_, at)| it.tlb.knows(*at, |by| by == asid).is_some());
+        if let Some((_, table)) = known {
+            self.report(Violation::AnothersAsid { cpu, asid, table });
+        }
+        let it = &self.cpus[cpu];
         let Some(mine) = self.tables.tree(root) else { return };
         // On its way to another space, by tables that map nothing under it.
         if asid != 0 && self.tables.trees[mine].shared {

@@ -44,6 +44,8 @@ pub struct Table {
     pub allocated: bool,
     pub depth: usize,
     pub place: Option<Place>,
+    /// The tree that it was cut off from last.
+    pub cut_from: Option<usize>,
     /// Entries of linked tables that point to it.
     pub links: u32,
     /// Words that no barrier has made visible to every walker yet.
@@ -104,6 +106,7 @@ impl Tables {
                     allocated: false,
                     depth: 0,
                     place: None,
+                    cut_from: None,
                     links: 0,
                     unpublished: 0,
                     published: false,
@@ -202,6 +205,7 @@ impl Tables {
         let it = &mut self.all[table];
         it.allocated = false;
         it.place = None;
+        it.cut_from = None;
         it.links = 0;
         let words = it.words.len();
         if let Some(pool) = self.pools.iter_mut().find(|pool| pool.words == words) {

@@ -2,6 +2,7 @@
 
 use super::leaf::{Leaf, first, last};
 use super::rng::{Choice, Rng};
+use super::violation::Holder;
 use super::walk::Partial;
 
 /// One remembered translation.
@@ -68,6 +69,9 @@ const PARTIALS: usize = 48;
 pub struct Tlb {
     pub entries: Vec<Entry>,
     pub partials: Vec<Partial>,
+    /// Tables that were freed while it knew them by an identifier out of reach: to be forgotten before its CPU runs
+    /// under that.
+    pub lost: Vec<(u8, u64)>,
 }
 
 impl Tlb {
@@ -93,6 +97,20 @@ impl Tlb {
     pub fn forget(&mut self, what: Forget) {
         self.entries.retain(|entry| !what.reaches(entry.asid, entry.first, entry.last));
         self.partials.retain(|partial| !what.reaches_tables(Some(partial.asid)));
+        if what == Forget::All {
+            self.lost.clear();
+        }
+    }
+
+    /// Whether it knows a table by an identifier that is one of those `by` names: in its walk cache, or by a leaf of it.
+    pub fn knows(&self, table: u64, by: impl Fn(u8) -> bool) -> Option<Holder> {
+        if self.partials.iter().any(|it| it.table == table && by(it.asid)) {
+            Some(Holder::WalkCache)
+        } else if self.entries.iter().any(|it| it.source == table && it.asid.is_some_and(&by)) {
+            Some(Holder::Tlb)
+        } else {
+            None
+        }
     }
 
     /// The translations that match an address.

@@ -69,6 +69,7 @@ fn op<F: Registers>(from: &mut impl Choice, system: &System<F>) -> Op {
             Op::Switch { cpu: from.index(cpus), space: ids.get(to).copied() }
         }
         18 if !ids.is_empty() => identity(from, system, &ids),
+        19 if from.one_in(2) => Op::Pass { cpu: from.index(cpus), spaces: 1 + from.index(6) },
         _ => {
             let (page, _) = random::pages(from, system.layout, true);
             Op::Fault { cpu: from.index(cpus), page }

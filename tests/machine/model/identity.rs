@@ -23,8 +23,10 @@ impl<F: Registers> System<F> {
         }
         let root = self.spaces[index].pgd.root().as_u64();
         self.sim.set_offline(root, true);
+        let context = self.watch.borrow_mut().contexts.remove(&id);
         let refused = self.add_and_delete(index, pages, access);
         self.sim.set_offline(root, false);
+        self.watch.borrow_mut().contexts.extend(context.map(|it| (id, it)));
         refused
     }
 

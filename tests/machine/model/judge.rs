@@ -1,5 +1,7 @@
 //! Whether every CPU finds what the model says, and the tables are those that the trees need.
 
+use std::rc::Rc;
+
 use armv7a_mm::addr::{PhysAddr, VirtAddr};
 use armv7a_mm::format::FaultKind;
 use armv7a_mm::format::control::Registers;
@@ -10,7 +12,7 @@ use crate::machine::rng::Choice;
 use crate::machine::sim::Sim;
 use crate::machine::violation::{Found, Violation};
 
-use super::system::System;
+use super::system::{Running, System, pass, run};
 use super::watch::{Tree, Watch};
 
 /// What the kernel's handler makes of a fault that `cpu` took at `va`.
@@ -197,6 +199,26 @@ impl<F: Registers> System<F> {
         }
         self.check_tables();
     }
+}
+
+/// What another CPU may do in the middle of anything: it runs another space, or some that take numbers away first.
+pub fn intrude_by_switch<F: Registers>(sim: &Sim, contexts: &Running<F>, watch: &mut Watch) {
+    let choice = sim.with(|state| {
+        let cpu = state.rng.index(state.setup.cpus);
+        // Whoever is in the middle of something stays.
+        (cpu != state.cpu && state.rng.one_in(3)).then(|| {
+            let spaces = if state.rng.one_in(3) { state.rng.index(7) } else { 0 };
+            (cpu, spaces, state.rng.next() as usize)
+        })
+    });
+    let Some((cpu, spaces, number)) = choice else { return };
+    // A space that is being freed, or has an identity mapping, is nobody's to run.
+    let mut ids: Vec<u32> = watch.contexts.keys().copied().collect();
+    ids.sort_unstable();
+    pass(sim, contexts, watch, cpu, spaces);
+    let to = ids.get(number % (ids.len() + 1)).copied();
+    let context = to.map(|id| (id, Rc::clone(&watch.contexts[&id])));
+    run(sim, contexts, watch, cpu, context.as_ref().map(|(id, it)| (*id, &**it)));
 }
 
 /// What another CPU does in the middle of an edit: it uses an address near it, and handles the fault.

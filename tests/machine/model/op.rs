@@ -36,6 +36,11 @@ pub enum Op {
         cpu: usize,
         space: Option<u32>,
     },
+    /// A CPU runs some spaces that map nothing and go at once: numbers run out.
+    Pass {
+        cpu: usize,
+        spaces: usize,
+    },
     Map {
         tree: Tree,
         pages: (u32, u32),
@@ -125,6 +130,7 @@ impl Op {
             Self::Free { keep: false, .. } => "pgd_free",
             Self::Shrink => "shrink",
             Self::Switch { .. } => "switch",
+            Self::Pass { .. } => "spaces pass",
             Self::Map { tree: Some(_), attrs, .. }
                 if !attrs.user && attrs.access == Access::ReadExecute =>
             {

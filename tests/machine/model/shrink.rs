@@ -105,7 +105,8 @@ fn plainer(step: Step) -> Vec<Step> {
         Op::Identity { space, pages, access } => {
             fewer(pages).for_each(|pages| add(Op::Identity { space, pages, access }));
         }
-        Op::Shrink => {}
+        Op::Pass { cpu, spaces } if spaces > 1 => add(Op::Pass { cpu, spaces: spaces - 1 }),
+        Op::Pass { .. } | Op::Shrink => {}
     }
     all.retain(|it| *it != step);
     all

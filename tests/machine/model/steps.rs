@@ -8,7 +8,7 @@ use armv7a_mm::table::error::EditError;
 
 use crate::machine::rng::Rng;
 
-use super::judge::intrude;
+use super::judge::{intrude, intrude_by_switch};
 use super::op::{Action, Op, Step};
 use super::page::{Map, Page};
 use super::system::{Edited, System};
@@ -19,7 +19,13 @@ impl<F: Registers> System<F> {
     /// CPUs interrupt edits from here on.
     pub fn with_intruders(self) -> Self {
         let (watch, view) = (Rc::clone(&self.watch), self.swapper.view());
+        let contexts = Rc::clone(&self.contexts);
         self.sim.set_intruder(Some(Box::new(move |sim| {
+            if let Some(contexts) = contexts.get()
+                && let Ok(mut watch) = watch.try_borrow_mut()
+            {
+                intrude_by_switch(sim, contexts, &mut watch);
+            }
             if let Ok(watch) = watch.try_borrow() {
                 intrude(sim, &view, &watch);
             }
@@ -72,6 +78,12 @@ impl<F: Registers> System<F> {
             }),
             Op::Shrink => {
                 self.shrink();
+                Outcome::Done
+            }
+            Op::Pass { cpu, spaces } => {
+                let cpu = cpu % self.sim.setup().cpus;
+                self.pass(cpu, spaces);
+                self.check_some(2);
                 Outcome::Done
             }
             Op::Switch { cpu, space: None } => self.reschedule(cpu, None),

@@ -1,11 +1,11 @@
 //! The kernel: swapper, address spaces, and which CPU runs what.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::rc::Rc;
 
-use armv7a_mm::addr::VirtRange;
+use armv7a_mm::addr::{PhysAddr, VirtRange};
 use armv7a_mm::attr::Asid;
 use armv7a_mm::format::control::{Registers, sctlr};
 use armv7a_mm::mm::{Contexts, Features, Layout, Pgd, Swapper};
@@ -56,7 +56,7 @@ pub struct System<F: Registers> {
     /// A flush that is put off.
     pub owed: Option<Owed<F>>,
     /// Once there are address spaces.
-    contexts: Option<Rc<Running<F>>>,
+    pub contexts: Rc<OnceCell<Running<F>>>,
     /// The number of the next address space.
     pub next: u32,
     pub tally: Tally,
@@ -77,6 +77,7 @@ impl<F: Registers> System<F> {
         let watch = Watch {
             kernel: Map::new(),
             spaces: HashMap::new(),
+            contexts: HashMap::new(),
             on: vec![None; setup.cpus],
             roots: vec![root; setup.cpus],
             kernel_root: root,
@@ -100,7 +101,7 @@ impl<F: Registers> System<F> {
             watch: Rc::new(RefCell::new(watch)),
             rng: Rng::new(setup.seed ^ 0xA5A5),
             owed: None,
-            contexts: None,
+            contexts: Rc::default(),
             next: 1,
             tally: Tally::default(),
         }
@@ -268,7 +269,10 @@ impl<F: Registers> System<F> {
             self.sim.adopt(root, asid, false);
         }
         self.next = self.next.max(id + 1);
-        self.watch.borrow_mut().spaces.insert(id, Map::new());
+        let mut watch = self.watch.borrow_mut();
+        watch.spaces.insert(id, Map::new());
+        watch.contexts.insert(id, Rc::clone(&context));
+        drop(watch);
         self.spaces.push(Space { id, pgd, context });
         true
     }
@@ -281,12 +285,13 @@ impl<F: Registers> System<F> {
         if parking != self.swapper.root().as_u64() {
             self.sim.adopt(parking, None, true);
         }
-        self.contexts = Some(Rc::new(contexts));
+        assert!(self.contexts.set(contexts).is_ok(), "once");
     }
 
     /// pgd_free, for the next pgd_alloc or for good, after every CPU has left the space.
     pub fn free(&mut self, index: usize, keep: bool) {
         let Space { id, pgd, context } = self.spaces.swap_remove(index);
+        self.watch.borrow_mut().contexts.remove(&id);
         for cpu in 0..self.sim.setup().cpus {
             if self.watch.borrow().on[cpu] == Some(id) {
                 self.switch(cpu, None);
@@ -324,7 +329,7 @@ impl<F: Registers> System<F> {
 
     /// `cpu` runs a space, or none.
     pub fn switch(&mut self, cpu: usize, space: Option<usize>) {
-        let Some(contexts) = &self.contexts else { return };
+        let Some(contexts) = self.contexts.get() else { return };
         let space = space.map(|index| (self.spaces[index].id, &*self.spaces[index].context));
         // Nobody judges a CPU between two spaces.
         self.sim.with(|state| state.nested = true);
@@ -332,9 +337,34 @@ impl<F: Registers> System<F> {
         self.sim.with(|state| state.nested = false);
     }
 
+    /// `cpu` runs some spaces that are gone at once, and then none.
+    pub fn pass(&mut self, cpu: usize, spaces: usize) {
+        let Some(contexts) = self.contexts.get() else { return };
+        self.sim.with(|state| state.nested = true);
+        pass(self.sim, contexts, &mut self.watch.borrow_mut(), cpu, spaces);
+        self.sim.with(|state| state.nested = false);
+    }
+
     /// The index of the space that has this number.
     pub fn space(&self, id: u32) -> usize {
         self.spaces.iter().position(|space| space.id == id).expect("a space")
+    }
+}
+
+/// `cpu` runs spaces that map nothing and are gone at once.
+pub fn pass<F: Registers>(
+    sim: &Sim,
+    contexts: &Running<F>,
+    watch: &mut Watch,
+    cpu: usize,
+    spaces: usize,
+) {
+    let root = PhysAddr::new(watch.kernel_root).expect("40 bits");
+    for _ in 0..spaces {
+        run(sim, contexts, watch, cpu, Some((0, &Context::new(root))));
+    }
+    if spaces > 0 {
+        run(sim, contexts, watch, cpu, None);
     }
 }
 

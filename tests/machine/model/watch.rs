@@ -2,6 +2,9 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::rc::Rc;
+
+use armv7a_mm::table::context::Context;
 
 use crate::machine::fault::Cause;
 use crate::machine::leaf::{first, last};
@@ -40,6 +43,8 @@ impl Edit {
 pub struct Watch {
     pub kernel: Map,
     pub spaces: HashMap<u32, Map>,
+    /// Those that a CPU may begin to run at any moment.
+    pub contexts: HashMap<u32, Rc<Context>>,
     /// The address space that each CPU runs.
     pub on: Vec<Tree>,
     /// The root that each CPU walks.
