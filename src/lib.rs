@@ -3,7 +3,8 @@
 //!
 //! It covers what ARM Linux's `arch/arm/mm` covers: `pgd_alloc` and `pgd_free`, copying from
 //! `swapper_pg_dir`, the mark on entries that are swapper's, identity mappings, filling kernel entries in
-//! by fault, TLB and cache maintenance.
+//! by fault, ASIDs and context switches, `ioremap`, `vmalloc`, modules and `kmap`, copy-on-write, TLB and cache
+//! maintenance.
 //!
 //! One idea carries it: **a page-table format is data plus two pure functions; everything above is written
 //! once.** The cargo feature `lpae` only says which format [`format::Active`] names; both are always there.
@@ -26,8 +27,10 @@
 //! - [`addr`], [`attr`]: addresses, ranges, and what a mapping means.
 //! - [`format`](mod@format): descriptors, register values, fault status; pure, and the same on any host.
 //! - [`table`]: reading and editing a tree of tables, for any format, on any [`Machine`](table::mem::Machine).
-//! - [`mm`]: [`Swapper`](mm::Swapper), [`Pgd`](mm::Pgd), [`Layout`](mm::Layout), faults, identity mappings.
-//! - `armv7`: CP15, barriers, caches, TLB and MMU of the CPU itself.
+//! - [`mm`]: [`Swapper`](mm::Swapper), [`Pgd`](mm::Pgd), [`Layout`](mm::Layout), [`Contexts`](mm::Contexts), faults,
+//!   identity mappings, kernel windows.
+//! - `armv7`: CP15, barriers, caches, TLB and MMU of the CPU itself, user space closed and opened, the way of other CPUs
+//!   into the kernel's tables.
 //!
 //! # Invariants
 //! 1. **Fail whole.** An operation succeeds or changes nothing: an edit plans, reserves every table it will
@@ -41,6 +44,7 @@
 //! 7. **A copy of a swapper entry is absent or right**: once sealed, an entry that pgds copy goes from
 //!    absent to a table, once.
 //! 8. **No writable memory is executable**, nor any device: [`Access`](attr::Access) has no word for it.
+//! 9. **An ASID is read behind the stores** that it is to forget: it may be dealt anew while an edit goes on.
 //!
 //! # Example
 //! An address space on a machine of your own (here: host memory that plays RAM; a kernel takes

@@ -152,14 +152,12 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     /// Says that CPUs run the address space as `context` alone, by [`Contexts`](super::context::Contexts). Edits
     /// are then flushed under the ASID that it has when they are.
     ///
-    /// # Panics
-    /// If `context` is another root's.
-    ///
     /// # Safety
-    /// - The context stays where it is until the pgd is freed, and every [`Flush`] of its paid.
+    /// - The context is of this root, which builds with debug assertions check.
+    /// - It stays where it is until the pgd is freed, and every [`Flush`] of its paid.
     /// - TLBs hold nothing of this address space under another identifier.
     pub unsafe fn set_context(&mut self, context: &Context) {
-        assert_eq!(context.root(), self.root(), "the context of another pgd");
+        debug_assert_eq!(context.root(), self.root(), "the context of another pgd");
         // SAFETY: the caller answers for it.
         self.whose = Whose::Context(unsafe { &*core::ptr::from_ref(context) });
     }

@@ -74,8 +74,9 @@ impl Store {
     }
 }
 
-/// The library's one file whose code may end in a panic in a finished image: `linked_list_allocator` checks itself.
-const MAY_PANIC: &str = "src/table/heap.rs";
+/// Where code of the library may end in a panic in a finished image: `linked_list_allocator` checks itself, there may be no
+/// such CPU, and the compiler does not know how long a window's lists are. No edit, walk or fault comes there.
+const MAY_PANIC: [&str; 3] = ["src/table/heap.rs", "src/mm/asid.rs", "src/mm/window/"];
 
 /// Checks the image of `format`, and says in a line what it found.
 ///
@@ -86,11 +87,12 @@ pub fn check(format: Format, image: &Path) -> Outcome<String> {
     let complain = |problem: String| format!("{format}: {}: {problem}", shown(image));
     let file = fs::read(image).map_err(|error| complain(error.to_string()))?;
     let sites = descriptor_stores(&file).map_err(complain)?;
-    if let Some((address, function)) = panics(&file).map_err(complain)?.first() {
-        return Err(complain(format!(
-            "{} ({}) can panic at {address:#010x}",
-            function.name, function.file
-        )));
+    let panics = panics(&file).map_err(complain)?;
+    if !panics.is_empty() {
+        let places = panics.iter().map(|(address, function)| {
+            format!("{} ({}) can panic at {address:#010x}", function.name, function.file)
+        });
+        return Err(complain(places.collect::<Vec<_>>().join("; ")));
     }
     let wanted = Store::of_descriptor(format);
     if let Some((address, store)) = sites.iter().find(|(_, store)| *store != wanted) {
@@ -104,7 +106,7 @@ pub fn check(format: Format, image: &Path) -> Outcome<String> {
             "no store of a descriptor was found; was TableMemory::store renamed?".into(),
         )),
         count => Ok(format!(
-            "{format}: {count} stores of descriptors, each one {}; the library panics nowhere",
+            "{format}: {count} stores of descriptors, each one {}; no edit can panic",
             mnemonic(wanted)
         )),
     }
@@ -154,7 +156,7 @@ fn panics(file: &[u8]) -> Outcome<Vec<(u32, Function)>> {
             functions.into_iter().find(|function| Path::new(&function.file).starts_with(&root));
         if let Some(function) = ours
             && Path::new(&function.file).starts_with(&library)
-            && !function.file.ends_with(MAY_PANIC)
+            && !MAY_PANIC.iter().any(|place| function.file.contains(place))
         {
             found.push((address, function));
         }

@@ -66,7 +66,7 @@ impl Registers for Lpae {
 
     /// The address of the first entry in use: a walk's first index counts from the border (B3.6.6).
     fn ttbr1(table: PhysAddr, split: &Split) -> u64 {
-        let level = &Self::LEVELS[split.depth];
+        let level = Self::level(split.depth);
         table.as_u64() + ((level.index(split.border) as u64) << level.entry_shift)
     }
 
