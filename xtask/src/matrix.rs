@@ -101,6 +101,9 @@ pub fn machines(depth: Depth, directory: &Path) -> Outcome<Vec<Machine>> {
     .concat())
 }
 
+/// Several emulated CPUs share the host's few with another machine's, and those that wait spin.
+const LIMIT: Duration = Duration::from_secs(300);
+
 /// Boots both images, which are built already, on every machine, prints a table, and counts self-tests that passed.
 ///
 /// # Errors
@@ -160,7 +163,8 @@ pub struct Boot {
 fn boot(at: usize, machine: &Machine, images: &Images, log: PathBuf) -> Boot {
     let (format, began) = (images.format, Instant::now());
     let image = if machine.raw { &images.raw } else { &images.elf };
-    let guest = Guest { log: Some(log.clone()), ..machine.guest.clone() };
+    let limit = machine.guest.limit.max(LIMIT);
+    let guest = Guest { log: Some(log.clone()), limit, ..machine.guest.clone() };
     // QEMU makes the file at its first note.
     let _ = fs::remove_file(&log);
     let (said, came, noted) = match qemu::run(&guest, image, false) {

@@ -62,7 +62,7 @@ fn vmalloc() {
 }
 
 fn window() {
-    let links = 3;
+    let links = 2;
     once_per_entry(fresh(LAYOUT.spec().modules, links), links);
 }
 
