@@ -93,7 +93,7 @@ pub fn machines(depth: Depth, directory: &Path) -> Outcome<Vec<Machine>> {
     let trees = trees::machines(depth, &directory)?;
     Ok([
         virt::machines(depth),
-        boards::machines(),
+        boards::machines(depth),
         reboot::machines(),
         vec![nested::machine(&directory)?],
         trees,
@@ -101,10 +101,12 @@ pub fn machines(depth: Depth, directory: &Path) -> Outcome<Vec<Machine>> {
     .concat())
 }
 
-/// Several emulated CPUs share the host's few with another machine's, and those that wait spin.
+/// Many emulated CPUs share the host's few, and those that wait spin.
 const LIMIT: Duration = Duration::from_secs(300);
 
 /// Boots both images, which are built already, on every machine, prints a table, and counts self-tests that passed.
+/// Machines of one CPU run beside each other; those of several, whose CPUs spin while they wait, have the host for
+/// themselves.
 ///
 /// # Errors
 /// What is red, machine by machine.
@@ -113,33 +115,39 @@ pub fn run(depth: Depth) -> Outcome<Counts> {
     let directory = target_directory().join("matrix");
     let logs = directory.join("logs");
     fs::create_dir_all(&logs).map_err(|error| format!("{}: {error}", logs.display()))?;
-    let machines = machines(depth, &directory)?;
+    let mut machines = machines(depth, &directory)?;
+    machines.sort_by_key(|machine| machine.guest.cpus > 1);
     let images = Format::ALL.map(|format| (format, Binary::Boot.place(format)));
     let images =
         images.map(|(format, elf)| image::raw(&elf).map(|raw| Images { format, elf, raw }));
     let images = images.into_iter().collect::<Outcome<Vec<_>>>()?;
 
-    let jobs = (0..machines.len()).flat_map(|at| images.iter().map(move |images| (at, images)));
-    let jobs = Mutex::new(jobs);
-    let (sender, boots) = mpsc::channel();
     let mut report = report::Report::new(&machines);
-    thread::scope(|scope| {
-        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
-            let (sender, jobs, machines, logs) = (sender.clone(), &jobs, &machines, &logs);
-            scope.spawn(move || {
-                loop {
-                    let job = jobs.lock().ok().and_then(|mut jobs| jobs.next());
-                    let Some((at, images)) = job else { break };
-                    let log = logs.join(format!("{at}-{}.log", images.format));
-                    if sender.send(boot(at, &machines[at], images, log)).is_err() {
-                        break;
+    let together = thread::available_parallelism().map_or(1, usize::from);
+    for (workers, crowded) in [(together, false), (1, true)] {
+        let machines = machines.iter().enumerate();
+        let machines = machines.filter(|(_, machine)| (machine.guest.cpus > 1) == crowded);
+        let jobs = machines.flat_map(|machine| images.iter().map(move |images| (machine, images)));
+        let jobs = Mutex::new(jobs);
+        let (sender, boots) = mpsc::channel();
+        thread::scope(|scope| {
+            for _ in 0..workers {
+                let (sender, jobs, logs) = (sender.clone(), &jobs, &logs);
+                scope.spawn(move || {
+                    loop {
+                        let job = jobs.lock().ok().and_then(|mut jobs| jobs.next());
+                        let Some(((at, machine), images)) = job else { break };
+                        let log = logs.join(format!("{at}-{}.log", images.format));
+                        if sender.send(boot(at, machine, images, log)).is_err() {
+                            break;
+                        }
                     }
-                }
-            });
-        }
-        drop(sender);
-        boots.into_iter().for_each(|boot| report.add(boot));
-    });
+                });
+            }
+            drop(sender);
+            boots.into_iter().for_each(|boot| report.add(boot));
+        });
+    }
     report.end(start.elapsed())
 }
 

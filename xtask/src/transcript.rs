@@ -1,5 +1,10 @@
 //! What a guest said, line by line.
 
+/// Whether a line is QEMU's own: guest and QEMU write to one stream.
+pub fn is_qemus(line: &str) -> bool {
+    line.starts_with("qemu-system-") || line.starts_with("qemu: ")
+}
+
 /// How one self-test ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TestEnd {
@@ -59,7 +64,7 @@ impl Transcript {
     pub fn read(said: &str) -> Self {
         let mut transcript = Transcript::default();
         for line in said.lines().map(str::trim_end).filter(|line| !line.trim_start().is_empty()) {
-            if line.starts_with("qemu-system-") {
+            if is_qemus(line) {
                 transcript.qemu.get_or_insert_with(|| line.to_string());
                 continue;
             }

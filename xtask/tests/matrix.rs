@@ -111,6 +111,26 @@ fn what_is_not_as_expected_is_red() {
 }
 
 #[test]
+fn a_second_boot_says_what_the_first_said() {
+    let twice = Expect::PassesTwice(vec!["RAM: 64 MiB".into()]);
+    let said = format!("{SAID}entering the image again\n{SAID}");
+    let passed = Ok(Came::Passed { passed: 1, of: 2 });
+    assert_eq!(came(&twice, &said, CLEAN, ""), passed);
+    // What QEMU says when it starts is not the guest's.
+    let qemus = "qemu: module audio not found\nqemu-system-arm: warning: nothing\n";
+    assert_eq!(came(&twice, &format!("{qemus}{said}"), CLEAN, ""), passed);
+    let red = |said: &str, why: &str| {
+        let problem = came(&twice, said, CLEAN, "").expect_err(why);
+        assert!(problem.contains(why), "`{why}` is told as: {problem}");
+    };
+    red(SAID, "does not say `entering the image again`");
+    let second = said.rfind("PL011 at 0x9").unwrap();
+    let (first, other) = said.split_at(second);
+    red(&format!("{first}{}", other.replace("0x9", "0x8")), "says `    PL011 at 0x8000000` for");
+    red(&said.replacen("walk ... ok", "walk ... FAILED", 1), "in the first boot");
+}
+
+#[test]
 fn the_options_of_matrix_are_read() {
     let read = |line: &str| parse(line.split_whitespace().map(Into::into));
     assert_eq!(read("matrix"), Ok(Task::Matrix(Depth::Full)));

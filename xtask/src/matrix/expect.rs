@@ -3,7 +3,7 @@
 use crate::Outcome;
 use crate::command::Ending;
 use crate::image::Format;
-use crate::transcript::Transcript;
+use crate::transcript::{self, Transcript};
 use crate::verdict;
 
 /// What a machine must come to with one image.
@@ -97,9 +97,10 @@ pub fn judge(
     }
 }
 
-/// The first line in which two boots differ.
+/// The first line of a guest's in which its two boots differ.
 fn first_difference<'a>(first: &'a str, second: &'a str) -> Option<(&'a str, &'a str)> {
-    let (mut first, mut second) = (first.trim_end().lines(), second.trim_end().lines());
+    let guests = |said: &'a str| said.trim_end().lines().filter(|line| !transcript::is_qemus(line));
+    let (mut first, mut second) = (guests(first), guests(second));
     loop {
         match (first.next(), second.next()) {
             (None, None) => return None,

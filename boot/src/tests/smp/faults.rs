@@ -18,7 +18,7 @@ pub const TESTS: &[Test] = &[
     Test { name: "smp::all-cpus-leave-user-mode-at-once", run: user_mode },
 ];
 
-const ROUNDS: u32 = 60;
+const ROUNDS: u32 = 40;
 
 /// Where the test's user code lies.
 const CODE: VirtAddr = VirtAddr(0x1_0000);

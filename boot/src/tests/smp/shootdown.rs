@@ -29,7 +29,7 @@ pub const TESTS: &[Test] = &[
     Test { name: "smp::read-only-pages-are-written-nowhere", run: protected },
 ];
 
-const ROUNDS: u32 = 12;
+const ROUNDS: u32 = 8;
 const AT: VirtAddr = VirtAddr(0x3000_0000);
 
 /// In each round, while all other CPUs use what `present` has mapped, the first takes it away by `absent`, which
@@ -124,7 +124,7 @@ fn unmapped(team: &Team, kind: Kind, rounds: u32) -> Option<()> {
 
 fn pages() {
     with_team(MOST, |team| {
-        check!(unmapped(team, Kind::PAGE, 4 * ROUNDS).is_some());
+        check!(unmapped(team, Kind::PAGE, 3 * ROUNDS).is_some());
     });
 }
 

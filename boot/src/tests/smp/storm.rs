@@ -22,7 +22,7 @@ pub const TESTS: &[Test] =
     &[Test { name: "smp::storms-of-address-spaces-leave-nothing", run: spaces }];
 
 /// How often each CPU makes two address spaces.
-const TURNS: u32 = 12;
+const TURNS: u32 = 8;
 /// Pages of an address space.
 const PAGES: usize = 4;
 /// ASIDs that there are, the reserved one included: fewer than spaces.
