@@ -37,7 +37,7 @@ pub fn do_translation_fault<F: Format, M: Machine>(
     if fault.kind != FaultKind::Translation {
         return Verdict::Kernel;
     }
-    if sync(swapper, root, va) { Verdict::Retry } else { Verdict::Kernel }
+    sync(swapper, va, root)
 }
 
 /// The verdict where no copy can be missing: in the user half, and where TTBR1 walks swapper itself.
@@ -52,43 +52,44 @@ fn elsewhere<F: Format, M>(
 }
 
 /// Copies the entry for `va` from swapper to the pgd, where swapper has one and the pgd has not: the root
-/// entry, or the private table's. Whether the access should be tried again.
+/// entry, or the private table's.
 ///
 /// Two CPUs may do so at once: they store the same word, which never changes again (see
 /// [sealing](super::swapper#sealing)).
 #[inline]
 fn sync<F: Format, M: Machine>(
     swapper: &SwapperView<'_, F, M>,
-    pgd: PhysAddr,
     va: VirtAddr,
-) -> bool {
+    pgd: PhysAddr,
+) -> Verdict {
     // What is missing is nearly always a table of ptes, in the root or, of three levels, the private table.
     let depth = F::LEVELS.len() - 2;
-    // SAFETY: the root of the active pgd, which stays while it is active.
-    let ours = unsafe { Node::new(swapper.root.machine(), pgd, 0) };
-    let mut entries = Pair::of(ours, swapper.root.at_depth(0), 0, va);
+    // SAFETY: the root of the active pgd, which stays while it is active; swapper's root is whole.
+    let (ours, theirs) =
+        unsafe { (Node::new(swapper.root.machine(), pgd, 0), swapper.root.at_depth(0)) };
+    let mut entries = Pair::of(ours, theirs, 0, va);
     // Unrolled, so that each level's geometry is a constant.
     for depth in 0..depth {
-        let Some(below) = entries.below() else { return sync_from(swapper, pgd, va) };
+        let Some(below) = entries.below() else { return sync_from(swapper, va, pgd) };
         entries = Pair::new(swapper, below, depth + 1, va);
     }
     if entries.present == F::Raw::default()
         && matches!(F::walk(depth, entries.wanted), Walk::Table(_))
     {
         entries.copy();
-        return true;
+        return Verdict::Retry;
     }
-    sync_from(swapper, pgd, va)
+    sync_from(swapper, va, pgd)
 }
 
-/// [`sync`], whatever is missing.
+/// [`sync`], whatever is missing. The arguments and the result are such that it is a jump, not a call.
 #[cold]
 #[inline(never)]
 fn sync_from<F: Format, M: Machine>(
     swapper: &SwapperView<'_, F, M>,
-    pgd: PhysAddr,
     va: VirtAddr,
-) -> bool {
+    pgd: PhysAddr,
+) -> Verdict {
     let absent = F::Raw::default();
     let mut tables = (pgd, swapper.root.table());
     for depth in 0..F::LEVELS.len() {
@@ -99,15 +100,16 @@ fn sync_from<F: Format, M: Machine>(
                 && matches!(F::walk(depth, entries.wanted), Walk::Memory { .. })
                 && !swapper.layout.is_copied::<F>(depth, va);
             if entries.wanted == absent || may_go {
-                return false;
+                return Verdict::Kernel;
             }
             entries.copy();
-            return true;
+            return Verdict::Retry;
         }
         let Some(below) = entries.below() else { break };
         tables = below;
     }
-    is_mapped::<F, M>(swapper.root.machine(), pgd, va)
+    let mapped = is_mapped::<F, M>(swapper.root.machine(), pgd, va);
+    if mapped { Verdict::Retry } else { Verdict::Kernel }
 }
 
 /// The entries for one address in a table of the pgd's and in swapper's for the same addresses.

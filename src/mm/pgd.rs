@@ -277,18 +277,20 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     /// What `va` translates to, in either half.
     #[inline]
     pub fn translate(&self, va: VirtAddr) -> Option<Translation<F>> {
-        if va > self.swapper.pgd_last {
-            return self.translate_above(va);
+        // SAFETY: called where the root has an entry for it.
+        let below = || unsafe { walk::descend(&self.root, va) };
+        if const { has_short_roots::<F>() } {
+            return if va > self.swapper.pgd_last { self.translate_above(va) } else { below() };
         }
-        // SAFETY: the root has an entry for it.
-        unsafe { walk::descend(self.root.machine(), self.root.table(), va) }
+        // Where TTBR1 takes over, a root that is whole has absent entries.
+        below().or_else(|| self.translate_above(va))
     }
 
-    /// [`translate`](Self::translate) where TTBR1 walks swapper.
+    /// [`translate`](Self::translate) where TTBR1 walks swapper; nothing elsewhere.
     #[cold]
     #[inline(never)]
     fn translate_above(&self, va: VirtAddr) -> Option<Translation<F>> {
-        walk::translate(&self.swapper.root, va)
+        if va > self.swapper.pgd_last { walk::translate(&self.swapper.root, va) } else { None }
     }
 
     /// Calls `visit` for every leaf that maps an address in `range`, in order, until it breaks. In either half.
@@ -336,4 +338,15 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     fn check_attrs(attrs: Attrs) -> Result<(), EditError> {
         if attrs.global { Err(EditError::WrongHalf) } else { Ok(()) }
     }
+}
+
+/// Whether a pgd's root has fewer entries than swapper's in some layout of this format: then it must not be read for
+/// an address that is TTBR1's.
+const fn has_short_roots<F: Format>() -> bool {
+    let (mut short, mut at) = (false, 0);
+    while at < F::SPLITS.len() {
+        short |= F::SPLITS[at].root.bits < F::LEVELS[0].bits;
+        at += 1;
+    }
+    short
 }

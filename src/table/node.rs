@@ -55,10 +55,13 @@ impl<'m, F: Format, M: TableMemory> Node<'m, F, M> {
         Self { cut, ..unsafe { Self::new(machine, table, 0) } }
     }
 
-    /// The same table, of which the caller knows the depth and that it is whole: in code with constants.
+    /// The same table as if it were whole, in code with constants.
+    ///
+    /// # Safety
+    /// It has this depth. Of a [cut root](Self::cut_root), only entries that it has are used.
     #[inline(always)]
-    pub(crate) fn at_depth(self, depth: usize) -> Self {
-        debug_assert_eq!((self.depth(), self.cut), (depth, 0));
+    pub(crate) unsafe fn at_depth(self, depth: usize) -> Self {
+        debug_assert_eq!(self.depth(), depth);
         Self { depth: depth as u16, cut: 0, ..self }
     }
 

@@ -89,26 +89,30 @@ pub fn translate<F: Format, M: TableMemory>(
         return None;
     }
     // SAFETY: the root has an entry for it.
-    unsafe { descend(root.machine(), root.table(), va) }
+    unsafe { descend(root, va) }
 }
 
-/// [`translate`], from the root at `table` on.
+/// [`translate`], where the root has an entry for `va`.
 ///
 /// # Safety
-/// The root of a tree in use lies there, and has an entry for `va`.
+/// It has.
 #[inline]
 pub(crate) unsafe fn descend<F: Format, M: TableMemory>(
-    machine: &M,
-    mut table: PhysAddr,
+    root: &Node<'_, F, M>,
     va: VirtAddr,
 ) -> Option<Translation<F>> {
+    debug_assert!(root.translates(va));
+    // SAFETY: it is a root, and one entry is read, which it has.
+    let node = unsafe { root.at_depth(0) };
+    let mut raw = node.load(node.index(va));
     // Unrolled, so that each level's geometry is a constant.
     for depth in 0..F::LEVELS.len() {
-        // SAFETY: the root, or a table that an entry just read points to.
-        let node = unsafe { Node::<F, M>::new(machine, table, depth) };
-        let raw = node.load(node.index(va));
         match F::walk(depth, raw) {
-            Walk::Table(next) => table = next,
+            Walk::Table(next) => {
+                // SAFETY: an entry that was just read points to it.
+                let node = unsafe { Node::<F, M>::new(root.machine(), next, depth + 1) };
+                raw = node.load(node.index(va));
+            }
             Walk::Memory { base, offset } => {
                 let phys = PhysAddr::truncate(base.as_u64() | u64::from(va.0 & offset));
                 return Some(Translation { phys, depth, va, raw });

@@ -7,10 +7,11 @@ use armv7a_mm::armv7::mmu;
 use armv7a_mm::attr::{Access, Attrs};
 use armv7a_mm::format::control::Registers;
 use armv7a_mm::format::{Active, FaultKind, Format};
-use armv7a_mm::mm::{Verdict, do_translation_fault};
+use armv7a_mm::mm::{SwapperView, Verdict, do_translation_fault};
 use armv7a_mm::table::edit::LeafSizes;
 use stub::harness::Test;
 use stub::kernel::{self, LAYOUT, Pgd, kernel};
+use stub::memory::Machine;
 use stub::{check, check_eq, probe};
 
 use crate::balance::Balance;
@@ -70,13 +71,24 @@ fn fault_sync() {
 fn sync(tally: &mut Tally, va: VirtAddr) -> bool {
     let absent = mmu::translate(va, mmu::Query::KernelRead);
     let (view, status, at) = black_box((&kernel().view, STATUS, va));
-    let verdict = tally.count(|| {
-        let fault = Active::decode_fault(status, false);
-        do_translation_fault(view, mmu::root(), &fault, at, false)
-    });
+    let verdict = judge(tally, view, status, at);
     absent.is_err_and(|fault| fault.kind == FaultKind::Translation)
         && verdict == Verdict::Retry
         && probe::read(va).is_ok()
+}
+
+/// Counts what a kernel's handler does. Its frame does not count, and nothing else has registers in here.
+#[inline(never)]
+fn judge(
+    tally: &mut Tally,
+    view: &SwapperView<'_, Active, Machine>,
+    status: u32,
+    va: VirtAddr,
+) -> Verdict {
+    tally.count(|| {
+        let fault = Active::decode_fault(status, false);
+        do_translation_fault(view, mmu::root(), &fault, va, false)
+    })
 }
 
 /// Counts the copy of swapper's entry for `va` alone; whether it is still mapped after.

@@ -87,15 +87,21 @@ pub(super) fn decode(depth: usize, raw: u64) -> Entry {
 #[inline]
 pub(super) fn walk(depth: usize, raw: u64) -> Walk {
     let kind = raw & (VALID | NOT_BLOCK);
-    if depth < PTE && kind == VALID | NOT_BLOCK {
-        return Walk::Table(PhysAddr::truncate(raw & BASE));
+    // What most walks meet, by one comparison.
+    if kind == VALID | NOT_BLOCK {
+        let base = PhysAddr::truncate(raw & BASE);
+        return match depth {
+            PTE => Walk::Memory { base, offset: !(BASE as u32) },
+            _ => Walk::Table(base),
+        };
     }
-    let page = if depth == PTE { NOT_BLOCK } else { 0 };
-    if kind != VALID | page && (raw & NONE == 0 || kind != page) {
-        return Walk::Fault;
+    let none = if depth == PTE { NOT_BLOCK } else { 0 };
+    let is_block = depth < PTE && kind == VALID;
+    if is_block || raw & NONE != 0 && kind == none {
+        let base = leaf_base(depth);
+        return Walk::Memory { base: PhysAddr::truncate(raw & base), offset: !(base as u32) };
     }
-    let base = leaf_base(depth);
-    Walk::Memory { base: PhysAddr::truncate(raw & base), offset: !(base as u32) }
+    Walk::Fault
 }
 
 /// See [`Format::is_marked`](crate::format::Format::is_marked).
