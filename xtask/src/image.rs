@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::thread;
 
 use crate::command::{root, target_directory, tool};
 use crate::{Outcome, elf};
@@ -95,6 +96,20 @@ impl Binary {
         target_directory().join(self.name()).join(format!("{format}.elf"))
     }
 
+    /// Builds its images of all formats at once.
+    ///
+    /// # Errors
+    /// As for [`build`](Self::build).
+    pub fn build_all(self) -> Outcome<()> {
+        thread::scope(|scope| {
+            let builds = Format::ALL.map(|format| scope.spawn(move || self.build(format)));
+            builds.into_iter().try_for_each(|build| match build.join() {
+                Ok(built) => built.map(drop),
+                Err(panic) => std::panic::resume_unwind(panic),
+            })
+        })
+    }
+
     /// Builds its image of `format` in release and leaves it in its [`place`](Self::place).
     ///
     /// # Errors
@@ -105,8 +120,8 @@ impl Binary {
         if let Some(directory) = image.parent() {
             fs::create_dir_all(directory).map_err(complain)?;
         }
-        // Cargo gives both formats' images one name, so nobody else may build between our build and our copy.
-        let turn = File::create(image.with_file_name("building.lock")).map_err(complain)?;
+        // Nobody else may build between our build and our copy.
+        let turn = File::create(image.with_extension("lock")).map_err(complain)?;
         turn.lock().map_err(complain)?;
 
         let status = tool("cargo")
@@ -114,7 +129,7 @@ impl Binary {
             .args(["--release", "--target", TARGET])
             .args(format.features())
             .arg("--target-dir")
-            .arg(target_directory())
+            .arg(built_in(format))
             .status()
             .map_err(|error| format!("{format}: cargo does not start: {error}"))?;
         if !status.success() {
@@ -122,11 +137,16 @@ impl Binary {
         }
         // A new file under a new name, then renamed: a QEMU that boots the old one keeps it.
         let fresh = image.with_extension("new");
-        let built = target_directory().join(TARGET).join("release").join(name);
+        let built = built_in(format).join(TARGET).join("release").join(name);
         fs::copy(built, &fresh).map_err(complain)?;
         fs::rename(&fresh, &image).map_err(complain)?;
         Ok(image)
     }
+}
+
+/// Where cargo builds images of `format`: it gives those of both one name, and locks the directory.
+pub fn built_in(format: Format) -> PathBuf {
+    target_directory().join(format.name())
 }
 
 /// Leaves the image of the ELF file `elf` beside it, as a loader that knows no ELF takes it: `classic.bin`.

@@ -43,9 +43,9 @@ fn main() -> ExitCode {
 }
 
 fn build() -> Outcome<()> {
+    Binary::Boot.build_all()?;
     for format in Format::ALL {
-        let image = Binary::Boot.build(format)?;
-        println!("{format}: {}", image::shown(&image));
+        println!("{format}: {}", image::shown(&Binary::Boot.place(format)));
     }
     Ok(())
 }
@@ -53,6 +53,9 @@ fn build() -> Outcome<()> {
 /// Boots every format asked for, also after one of them was red: the second may tell why.
 fn boot(options: &BootOptions) -> Outcome<()> {
     let mut problems = Vec::new();
+    if options.formats.len() > 1 {
+        Binary::Boot.build_all()?;
+    }
     for &format in &options.formats {
         let booted = Binary::Boot.build(format).and_then(|elf| {
             let image = if options.guest.takes_elf() { elf.clone() } else { image::raw(&elf)? };

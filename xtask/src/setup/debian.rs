@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use super::{Missing, probe, say};
 use crate::Outcome;
 use crate::command::{find, root, stream, target_directory, tool};
-use crate::image::TARGET;
+use crate::image::{Format, TARGET, built_in};
 
 const PREFIX: &str = "/usr";
 const RUSTC: &str = "/usr/bin/rustc";
@@ -188,6 +188,9 @@ fn provide_core() -> Outcome<()> {
     let _ = fs::remove_dir_all(&scratch);
     // What was built against other libraries cannot be linked with these, and cargo does not notice.
     let _ = fs::remove_dir_all(target_directory().join(TARGET));
+    for format in Format::ALL {
+        let _ = fs::remove_dir_all(built_in(format).join(TARGET));
+    }
     Ok(())
 }
 
