@@ -79,8 +79,8 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         self.check(range)?;
         child.check(range)?;
         let parts = self.touched.ranges().filter_map(|part| part.intersection(range));
-        // Elsewhere there is nothing, and nothing to look for when the child is freed.
-        parts.clone().for_each(|part| child.touched.add(part));
+        // Elsewhere there is nothing to look for when the child is freed.
+        child.touched.add_common(self.touched, range);
         // SAFETY: the caller answers for it.
         unsafe {
             self.editor().duplicate(

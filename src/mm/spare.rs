@@ -3,6 +3,8 @@
 //! [Sealing](super::swapper#sealing) makes that right. A copy of swapper's entry in a pgd is absent or right
 //! for ever, so a root with an empty user half is as good as new, whatever swapper maps meanwhile.
 
+use core::iter;
+
 use super::layout::Layout;
 use super::pgd::Pgd;
 use super::swapper::Swapper;
@@ -21,11 +23,23 @@ const SHIFT: u32 = 27;
 pub(super) struct Regions(u32);
 
 impl Regions {
+    /// What `range` touches.
+    #[inline]
+    fn of(range: VirtRange) -> Self {
+        let (first, last) = (range.start().0 >> SHIFT, range.last().0 >> SHIFT);
+        Self(u32::MAX << first & u32::MAX >> (31 - last))
+    }
+
     /// Adds what `range` touches.
     #[inline]
     pub(super) fn add(&mut self, range: VirtRange) {
-        let (first, last) = (range.start().0 >> SHIFT, range.last().0 >> SHIFT);
-        self.0 |= u32::MAX << first & u32::MAX >> (31 - last);
+        self.0 |= Self::of(range).0;
+    }
+
+    /// Adds what `range` touches of `other`.
+    #[inline]
+    pub(super) fn add_common(&mut self, other: Self, range: VirtRange) {
+        self.0 |= other.0 & Self::of(range).0;
     }
 
     /// Adds the region of the page at `va`.
@@ -36,8 +50,13 @@ impl Regions {
 
     /// The addresses of each.
     pub(super) fn ranges(self) -> impl Iterator<Item = VirtRange> + Clone {
-        let region = |bit: u32| VirtRange::aligned(VirtAddr(bit << SHIFT), SHIFT);
-        (0..32).filter(move |bit| self.0 >> bit & 1 != 0).map(region)
+        let mut left = self.0;
+        iter::from_fn(move || {
+            let lowest = left & left.wrapping_neg();
+            left ^= lowest;
+            let start = VirtAddr(lowest.trailing_zeros() << SHIFT);
+            (lowest != 0).then(|| VirtRange::aligned(start, SHIFT))
+        })
     }
 }
 
