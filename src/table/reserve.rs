@@ -26,13 +26,18 @@ impl Chain {
         self.head = Some(table);
     }
 
-    /// Takes the first.
-    #[inline(never)]
+    /// Takes the first. Most lists are empty, and say so without a call.
+    #[inline]
     pub(crate) fn pop<F: Format, M: TableMemory>(&mut self, memory: &M) -> Option<PhysAddr> {
-        let table = self.head?;
+        self.head.map(|table| self.take::<F, M>(memory, table))
+    }
+
+    /// Takes `table`, the first.
+    #[inline(never)]
+    fn take<F: Format, M: TableMemory>(&mut self, memory: &M, table: PhysAddr) -> PhysAddr {
         let next = Self::next::<F, M>(memory, table);
         self.head = if next == 0 { None } else { Some(PhysAddr::truncate(next)) };
-        Some(table)
+        table
     }
 
     /// Moves all of `other` to the front.
