@@ -2,7 +2,7 @@
 
 use armv7a_mm::addr::{PhysAddr, VirtAddr, VirtRange};
 use armv7a_mm::attr::{Access, Asid, Attrs};
-use armv7a_mm::format::{Format, Level};
+use armv7a_mm::format::{Descriptor, Format, Level};
 use armv7a_mm::mm::{Features, Layout, LayoutSpec, Pgd, Swapper};
 use armv7a_mm::table::edit::LeafSizes;
 use armv7a_mm::table::heap::TableHeap;
@@ -33,6 +33,16 @@ unsafe impl TableMemory for Host {
     #[inline]
     fn virt(&self, at: PhysAddr) -> *mut u8 {
         self.0.virt(at)
+    }
+
+    unsafe fn zero_unlinked<D: Descriptor>(&self, at: *mut D, count: usize) {
+        // SAFETY: the caller's promise; no walk needs the stores one by one.
+        unsafe { at.write_bytes(0, count) }
+    }
+
+    unsafe fn copy_unlinked<D: Descriptor>(&self, from: *const D, to: *mut D, count: usize) {
+        // SAFETY: as above.
+        unsafe { from.copy_to_nonoverlapping(to, count) }
     }
 }
 

@@ -204,8 +204,14 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         sizes: LeafSizes,
     ) -> Result<(), EditError> {
         self.touched.add(range);
+        let (known, bits) = (self.kind.attrs == attrs, self.kind.bits);
         // SAFETY: the caller answers for it.
-        unsafe { self.editor().map(range, phys, attrs, sizes) }?;
+        unsafe {
+            if known && self.editor().map_page_in_new_table(range, phys, bits)? {
+                return Ok(());
+            }
+            self.editor().map(range, phys, attrs, sizes)?;
+        }
         if range == VirtRange::page(range.start())
             && let Some(bits) = self.editor().page_bits(attrs)
         {

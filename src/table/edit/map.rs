@@ -60,12 +60,8 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         bits: F::Raw,
     ) -> bool {
         let (va, depth) = (range.start(), F::LEVELS.len() - 1);
-        let strays = phys.as_u64() & !F::frame_mask(depth, false).as_u64() != 0;
-        if range != VirtRange::page(va) || strays {
-            return false;
-        }
+        let Some(raw) = Self::page_word(range, phys, bits) else { return false };
         let Some(ptes) = Self::ptes(root, va, false) else { return false };
-        let raw = bits | F::Raw::from_u64(phys.as_u64());
         let index = F::level(depth).index(va);
         if ptes.load(index) != F::Raw::default() {
             return false;
@@ -76,6 +72,49 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         ptes.machine().clean(line, bytes);
         publish(ptes.machine());
         true
+    }
+
+    /// [Maps](Self::map) one page in a new table, if the table is all that is missing in a tree that is not swapper's, as
+    /// where memory comes when it is touched; `bits` as for [`map_page`](Self::map_page). Whether it was: if not, nothing
+    /// was changed.
+    ///
+    /// # Errors
+    /// [`EditError::OutOfMemory`]; nothing was changed.
+    ///
+    /// # Safety
+    /// As for [`map`](Self::map).
+    #[inline(never)]
+    pub unsafe fn map_page_in_new_table(
+        &mut self,
+        range: VirtRange,
+        phys: PhysAddr,
+        bits: F::Raw,
+    ) -> Result<bool, EditError> {
+        let (va, depth) = (range.start(), F::LEVELS.len() - 1);
+        let Some(raw) = Self::page_word(range, phys, bits) else { return Ok(false) };
+        let Some(above) = Self::table(&self.root, va, false, depth - 1) else { return Ok(false) };
+        if above.load(above.index(va)) != F::Raw::default() {
+            return Ok(false);
+        }
+        let (machine, level) = (self.machine(), F::level(depth));
+        let table = machine.allocate(level)?;
+        // SAFETY: the table is fresh and nobody's else; the caller vouches for the mapping.
+        unsafe {
+            let ptes = Node::<F, M>::new(machine, table, depth);
+            ptes.zero_unlinked(0..level.entries());
+            ptes.store(ptes.index(va), raw);
+            self.link_table(&above, range, &ptes, true, false);
+        }
+        publish(machine);
+        Ok(true)
+    }
+
+    /// The descriptor of a page at `phys`; `None` if `range` is not a page, or none can lie there.
+    #[inline(always)]
+    fn page_word(range: VirtRange, phys: PhysAddr, bits: F::Raw) -> Option<F::Raw> {
+        let strays = phys.as_u64() & !F::frame_mask(F::LEVELS.len() - 1, false).as_u64() != 0;
+        let is_page = range == VirtRange::page(range.start()) && !strays;
+        is_page.then(|| bits | F::Raw::from_u64(phys.as_u64()))
     }
 
     /// All but the frame of the descriptor of a page with `attrs`, where there is such a page.
@@ -91,9 +130,20 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         va: VirtAddr,
         swapper: bool,
     ) -> Option<Node<'m, F, M>> {
+        Self::table(root, va, swapper, F::LEVELS.len() - 1)
+    }
+
+    /// The table at `depth` for `va`, if it is there and this tree's.
+    #[inline(always)]
+    fn table(
+        root: &Node<'m, F, M>,
+        va: VirtAddr,
+        swapper: bool,
+        depth: usize,
+    ) -> Option<Node<'m, F, M>> {
         let (machine, mut table) = (root.machine(), root.table());
         // Unrolled, so that each level's geometry is a constant.
-        for depth in 0..F::LEVELS.len() - 1 {
+        for depth in 0..depth {
             // SAFETY: the root, or a table that an entry just read points to.
             let node = unsafe { Node::<F, M>::new(machine, table, depth) };
             let raw = node.load(node.index(va));
@@ -103,6 +153,6 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
             }
         }
         // SAFETY: as above.
-        Some(unsafe { Node::new(machine, table, F::LEVELS.len() - 1) })
+        Some(unsafe { Node::new(machine, table, depth) })
     }
 }
