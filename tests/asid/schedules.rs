@@ -12,6 +12,7 @@ use shuttle::thread;
 use spin::relax::RelaxStrategy;
 
 use super::system::{Edit, NOBODY, State};
+use super::tlbs::{All, Tlbs};
 
 const CPUS: usize = 3;
 const ASIDS: usize = CPUS + 2;
@@ -21,6 +22,9 @@ const SPACES: usize = 4;
 const SCHEDULES: usize = 3000;
 const SWITCHES: usize = 6;
 const EDITS: usize = 5;
+
+/// The system with all its TLBs.
+type Whole = State<CPUS, ASIDS, SPACES, All<CPUS, ASIDS>>;
 
 struct Cell(AtomicU64);
 
@@ -57,7 +61,7 @@ impl Atomic for Cell {
 struct World {
     asids: Asids<CPUS, ASIDS, Cell>,
     ids: [Cell; SPACES],
-    state: Mutex<State<CPUS, ASIDS, SPACES>>,
+    state: Mutex<Whole>,
 }
 
 impl World {
@@ -67,7 +71,7 @@ impl World {
     }
 
     /// Something happens at once, and nothing is wrong behind it.
-    fn happens(&self, what: impl FnOnce(&mut State<CPUS, ASIDS, SPACES>)) {
+    fn happens(&self, what: impl FnOnce(&mut Whole)) {
         let mut state = self.state.lock().expect("no thread panics in here");
         what(&mut state);
         state.refill();
@@ -83,7 +87,7 @@ impl World {
         self.asids.switch(cpu, id, |asid, forget| {
             thread::yield_now();
             if forget {
-                self.happens(|state| state.cpus[cpu].tlb = Default::default());
+                self.happens(|state| state.tlbs.forget_all(cpu));
             }
             self.happens(|state| {
                 (state.cpus[cpu].space, state.cpus[cpu].number) = (to, asid.0);
@@ -97,7 +101,7 @@ impl World {
     /// As `Flush` does: store, read the identifier, invalidate.
     fn edit(&self, space: u8) {
         self.happens(|state| {
-            state.store(space);
+            state.tlbs.store(space);
             state.edit = Edit::Stored { space };
         });
         let number = self.ids[usize::from(space)].load(Ordering::Acquire) as u8;

@@ -1,13 +1,18 @@
-//! CPUs that switch between address spaces, one that edits them, and TLBs at their worst: each remembers all that its CPU
-//! could have walked, until it is told to forget.
+//! CPUs that switch between address spaces, one that edits them, spaces that go and come.
+//!
+//! What TLBs remember decides no step, but where an edit begins. So it is a part of its own: [`Tlbs`], all of them or
+//! one under watch.
 
 use armv7a_mm::mm::asid::Book;
+
+use super::tlbs::Tlbs;
 
 /// In place of a space: none.
 pub const NOBODY: u8 = 7;
 
-const BUSY: u64 = 1 << 63;
-const TAKEN: u64 = 1 << 62;
+/// As in the library: marks of an active identifier.
+pub const BUSY: u64 = 1 << 63;
+pub const TAKEN: u64 = 1 << 62;
 
 /// What the system leaves out, to see that it is noticed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,7 +38,7 @@ pub enum Without {
 /// rollover, which makes the exchange fail: so looking and exchanging are one step, and a switch that fails begins again. A
 /// rollover takes identifiers away one by one, but what a CPU does between its own and the last, it may as well do
 /// behind that. `schedules` has all steps one by one.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum At {
     Home,
     /// [`Without::Exchange`]: it found the space's identifier of the same generation as its active one.
@@ -54,49 +59,55 @@ pub enum At {
 }
 
 impl At {
-    /// The space that it is on its way to.
-    pub fn to(self) -> Option<u8> {
+    /// The space that it is on its way to, and the identifier that it is to run by.
+    fn target(self) -> Option<(u8, u64)> {
         match self {
             Self::Home => None,
-            Self::Ready { to, .. } | Self::Busy { to, .. } | Self::Locked { to, .. } => Some(to),
+            Self::Ready { to, wanted }
+            | Self::Busy { to, wanted }
+            | Self::Locked { to, wanted } => Some((to, wanted)),
         }
+    }
+
+    /// Which of the four.
+    pub fn kind(self) -> u64 {
+        match self {
+            Self::Home => 0,
+            Self::Ready { .. } => 1,
+            Self::Busy { .. } => 2,
+            Self::Locked { .. } => 3,
+        }
+    }
+
+    /// As [`to`](Self::to) and [`wanted`](Self::wanted), for other names.
+    pub fn target_mut(&mut self) -> Option<(&mut u8, &mut u64)> {
+        match self {
+            Self::Home => None,
+            Self::Ready { to, wanted }
+            | Self::Busy { to, wanted }
+            | Self::Locked { to, wanted } => Some((to, wanted)),
+        }
+    }
+
+    /// The space that it is on its way to.
+    pub fn to(self) -> Option<u8> {
+        self.target().map(|(to, _)| to)
+    }
+
+    /// The identifier that it is to run by.
+    pub fn wanted(self) -> Option<u64> {
+        self.target().map(|(_, wanted)| wanted)
     }
 }
 
-/// What a TLB remembers by one number.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, PartialOrd, Ord)]
-pub struct Known {
-    /// Spaces, a bit each, of which it is true.
-    pub spaces: u8,
-    /// What the edit that is not complete changes.
-    pub old: bool,
-    /// What no longer is true of anything.
-    pub stale: bool,
-}
-
 /// One CPU.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
-pub struct Cpu<const ASIDS: usize> {
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Cpu {
     pub at: At,
     /// The space whose tables it walks, and the number it does so under.
     pub space: u8,
     pub number: u8,
     pub active: u64,
-    pub tlb: [Known; ASIDS],
-}
-
-impl<const ASIDS: usize> Cpu<ASIDS> {
-    /// It walks what it can. Of what is known of two spaces, whichever it then runs is wronged.
-    fn refill(&mut self) {
-        if self.space != NOBODY {
-            self.tlb[usize::from(self.number)].spaces |= 1 << self.space;
-        }
-        for known in &mut self.tlb {
-            if known.stale || known.spaces.count_ones() > 1 {
-                *known = Known { stale: true, ..Known::default() };
-            }
-        }
-    }
 }
 
 /// An edit of a space, by whoever.
@@ -119,15 +130,48 @@ pub enum Edit {
     },
 }
 
+impl Edit {
+    /// The space that is edited.
+    pub fn space(self) -> Option<u8> {
+        match self {
+            Self::None => None,
+            Self::Stored { space } | Self::Read { space, .. } | Self::Early { space, .. } => {
+                Some(space)
+            }
+        }
+    }
+
+    /// The number that it has read.
+    pub fn read(self) -> Option<u8> {
+        match self {
+            Self::None | Self::Stored { .. } => None,
+            Self::Read { number, .. } | Self::Early { number, .. } => Some(number),
+        }
+    }
+
+    /// The same edit under other names.
+    pub fn renamed(self, space: impl Fn(u8) -> u8, number: impl Fn(u8) -> u8) -> Self {
+        match self {
+            Self::None => Self::None,
+            Self::Stored { space: s } => Self::Stored { space: space(s) },
+            Self::Read { space: s, number: n } => Self::Read { space: space(s), number: number(n) },
+            Self::Early { space: s, number: n } => {
+                Self::Early { space: space(s), number: number(n) }
+            }
+        }
+    }
+}
+
 /// The system: numbers with the reserved one.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct State<const CPUS: usize, const ASIDS: usize, const SPACES: usize> {
+pub struct State<const CPUS: usize, const ASIDS: usize, const SPACES: usize, T> {
     pub book: Book<CPUS, ASIDS>,
     /// Whether a CPU has the lock.
     pub locked: bool,
     pub ids: [u64; SPACES],
-    pub cpus: [Cpu<ASIDS>; CPUS],
+    pub cpus: [Cpu; CPUS],
     pub edit: Edit,
+    pub tlbs: T,
 }
 
 /// The number of an identifier.
@@ -139,59 +183,56 @@ fn is_current(id: u64, generation: u64) -> bool {
     (id ^ generation) >> 8 == 0
 }
 
-impl<const CPUS: usize, const ASIDS: usize, const SPACES: usize> State<CPUS, ASIDS, SPACES> {
+impl<const CPUS: usize, const ASIDS: usize, const SPACES: usize, T: Tlbs>
+    State<CPUS, ASIDS, SPACES, T>
+{
     /// No CPU has run anything.
     pub fn new() -> Self {
-        let cpu = Cpu {
-            at: At::Home,
-            space: NOBODY,
-            number: 0,
-            active: TAKEN,
-            tlb: [Known::default(); ASIDS],
-        };
+        let cpu = Cpu { at: At::Home, space: NOBODY, number: 0, active: TAKEN };
         Self {
             book: Book::new(),
             locked: false,
             ids: [0; SPACES],
             cpus: [cpu; CPUS],
             edit: Edit::None,
+            tlbs: T::default(),
         }
     }
 
     /// Every state that is one step away.
     pub fn successors(&self, without: Without, mut found: impl FnMut(Self)) {
         for cpu in 0..CPUS {
-            if self.cpus[cpu].at == At::Home {
-                for to in (0..SPACES as u8).chain([NOBODY]) {
-                    self.begin(cpu, to, without)
-                        .map(Self::refilled)
-                        .into_iter()
-                        .for_each(&mut found);
-                }
-            } else {
-                found(self.step(cpu, without).refilled());
+            if self.cpus[cpu].at != At::Home {
+                found(self.step(cpu, without));
+                continue;
+            }
+            for to in (0..SPACES as u8).chain([NOBODY]) {
+                self.begin(cpu, to, without).into_iter().for_each(&mut found);
             }
         }
         for space in 0..SPACES as u8 {
-            self.edits(space, without, &mut found);
-            if self.may_go(space) {
-                let mut next = self.clone();
-                next.forget(number(self.ids[space as usize]));
-                next.ids[space as usize] = 0;
-                next.outdate(space);
-                found(next.refilled());
-            }
+            self.edits(space, without).into_iter().for_each(&mut found);
+            self.frees(space).into_iter().for_each(&mut found);
         }
     }
 
-    /// Whether nobody runs or edits a space: it is freed, and another one begins in its place.
-    fn may_go(&self, space: u8) -> bool {
-        let uses = |cpu: &Cpu<ASIDS>| cpu.space == space || cpu.at.to() == Some(space);
-        self.ids[space as usize] != 0 && self.edit == Edit::None && !self.cpus.iter().any(uses)
+    /// A space that nobody runs or edits is freed, and another one begins in its place.
+    pub fn frees(&self, space: u8) -> Option<Self> {
+        let uses = |cpu: &Cpu| cpu.space == space || cpu.at.to() == Some(space);
+        let id = self.ids[usize::from(space)];
+        if id == 0 || self.edit.space() == Some(space) || self.cpus.iter().any(uses) {
+            return None;
+        }
+        let mut next = self.clone();
+        next.forget(number(id));
+        next.ids[usize::from(space)] = 0;
+        next.tlbs.gone(space);
+        next.refill();
+        Some(next)
     }
 
     /// A switch begins: without the lock where it can, else with it; `None` where the CPU waits.
-    fn begin(&self, cpu: usize, to: u8, without: Without) -> Option<Self> {
+    pub fn begin(&self, cpu: usize, to: u8, without: Without) -> Option<Self> {
         let mut next = self.clone();
         let active = self.cpus[cpu].active;
         let none = if active == TAKEN { 0 } else { active - u64::from(number(active)) };
@@ -205,6 +246,7 @@ impl<const CPUS: usize, const ASIDS: usize, const SPACES: usize> State<CPUS, ASI
             next.cpus[cpu].active = wanted | BUSY;
             At::Busy { to, wanted }
         };
+        next.refill();
         Some(next)
     }
 
@@ -217,7 +259,7 @@ impl<const CPUS: usize, const ASIDS: usize, const SPACES: usize> State<CPUS, ASI
         let new = match self.renew(old, without) {
             Some(new) => new,
             None => {
-                let busy = |cpu: &Cpu<ASIDS>| cpu.active & BUSY != 0;
+                let busy = |cpu: &Cpu| cpu.active & BUSY != 0;
                 if without != Without::Busy && self.cpus.iter().any(busy) {
                     return None;
                 }
@@ -235,7 +277,7 @@ impl<const CPUS: usize, const ASIDS: usize, const SPACES: usize> State<CPUS, ASI
     }
 
     /// A switch goes on.
-    fn step(&self, cpu: usize, without: Without) -> Self {
+    pub fn step(&self, cpu: usize, without: Without) -> Self {
         let mut next = self.clone();
         let it = &mut next.cpus[cpu];
         it.at = match it.at {
@@ -254,9 +296,9 @@ impl<const CPUS: usize, const ASIDS: usize, const SPACES: usize> State<CPUS, ASI
             }
             At::Locked { to, wanted } => {
                 if std::mem::take(&mut next.book.pending[cpu]) && without != Without::Flush {
-                    it.tlb = [Known::default(); ASIDS];
+                    next.tlbs.forget_all(cpu);
                     // It walks the old space's tables until the registers are written.
-                    it.refill();
+                    next.tlbs.walk(cpu, it.space, it.number);
                 }
                 (it.space, it.number) = (to, number(wanted));
                 it.active = wanted;
@@ -264,6 +306,7 @@ impl<const CPUS: usize, const ASIDS: usize, const SPACES: usize> State<CPUS, ASI
                 At::Home
             }
         };
+        next.refill();
         next
     }
 
@@ -276,33 +319,32 @@ impl<const CPUS: usize, const ASIDS: usize, const SPACES: usize> State<CPUS, ASI
         new
     }
 
-    /// An edit of a space goes on.
-    fn edits(&self, space: u8, without: Without, found: &mut impl FnMut(Self)) {
+    /// An edit of a space begins or goes on.
+    pub fn edits(&self, space: u8, without: Without) -> Option<Self> {
+        if self.edit.space().is_some_and(|edited| edited != space) {
+            return None;
+        }
         let mut next = self.clone();
-        let id = self.ids[space as usize];
-        next.edit = match self.edit {
-            Edit::None if without == Without::Order => Edit::Early { space, number: number(id) },
+        let read = number(self.ids[usize::from(space)]);
+        match self.edit {
+            Edit::None if without == Without::Order => {
+                next.edit = Edit::Early { space, number: read };
+            }
             // Of what nobody remembers nothing can be wrong.
-            Edit::None if !self.is_known(space) => return,
+            Edit::None if !self.tlbs.know(space) => return None,
             Edit::None => {
-                next.store(space);
-                Edit::Stored { space }
+                next.tlbs.store(space);
+                next.edit = Edit::Stored { space };
             }
-            Edit::Early { space: mine, number } if mine == space => {
-                next.store(space);
-                Edit::Read { space, number }
-            }
-            Edit::Stored { space: mine } if mine == space => {
-                Edit::Read { space, number: number(id) }
-            }
-            Edit::Read { space: mine, number } if mine == space => {
+            Edit::Early { number, .. } => {
+                next.tlbs.store(space);
                 next.edit = Edit::Read { space, number };
-                next.complete_edit();
-                Edit::None
             }
-            _ => return,
-        };
-        found(next.refilled());
+            Edit::Stored { .. } => next.edit = Edit::Read { space, number: read },
+            Edit::Read { .. } => next.complete_edit(),
+        }
+        next.refill();
+        Some(next)
     }
 
     /// An edit that has read a number has TLBs forget it. What they remember of old descriptors from then on is stale.
@@ -310,61 +352,29 @@ impl<const CPUS: usize, const ASIDS: usize, const SPACES: usize> State<CPUS, ASI
         if let Edit::Read { number, .. } = self.edit {
             self.forget(number);
         }
-        for known in self.cpus.iter_mut().flat_map(|cpu| &mut cpu.tlb) {
-            known.stale |= std::mem::take(&mut known.old);
-        }
+        self.tlbs.complete();
         self.edit = Edit::None;
-    }
-
-    /// Descriptors of a space change: what TLBs remember of it is of the old ones.
-    pub fn store(&mut self, space: u8) {
-        for known in self.cpus.iter_mut().flat_map(|cpu| &mut cpu.tlb) {
-            known.old |= known.spaces >> space & 1 != 0;
-            known.spaces &= !(1 << space);
-        }
-    }
-
-    fn is_known(&self, space: u8) -> bool {
-        let mut known = self.cpus.iter().flat_map(|cpu| &cpu.tlb);
-        known.any(|known| known.spaces >> space & 1 != 0)
-    }
-
-    /// A space is gone.
-    fn outdate(&mut self, space: u8) {
-        for known in self.cpus.iter_mut().flat_map(|cpu| &mut cpu.tlb) {
-            known.stale |= known.spaces >> space & 1 != 0;
-            known.spaces &= !(1 << space);
-        }
     }
 
     /// TLBIASID, on every CPU; number 0 says that there is none.
     fn forget(&mut self, number: u8) {
         if number != 0 {
-            self.cpus.iter_mut().for_each(|cpu| cpu.tlb[usize::from(number)] = Known::default());
+            self.tlbs.forget(number);
         }
     }
 
     /// Every CPU walks what it can.
     pub fn refill(&mut self) {
-        self.cpus.iter_mut().for_each(|cpu| cpu.refill());
-    }
-
-    fn refilled(mut self) -> Self {
-        self.refill();
-        self
+        for (index, cpu) in self.cpus.iter().enumerate() {
+            self.tlbs.walk(index, cpu.space, cpu.number);
+        }
     }
 
     /// What must not be.
     pub fn wrong(&self) -> Option<String> {
         for (index, cpu) in self.cpus.iter().enumerate() {
-            let known = cpu.tlb[usize::from(cpu.number)];
-            let own = if cpu.space == NOBODY { 0 } else { 1 << cpu.space };
-            if known.stale || known.spaces & !own != 0 {
-                return Some(format!("CPU {index} may use what is not its space's"));
-            }
-            let foreign = matches!(self.edit, Edit::Stored { space } | Edit::Read { space, .. } if space != cpu.space);
-            if known.old && foreign {
-                return Some(format!("CPU {index} may use what is another space's"));
+            if let Some(wrong) = self.tlbs.wrong(index, cpu.space, cpu.number, self.edit) {
+                return Some(format!("CPU {index} may use what is {wrong}"));
             }
             if cpu.space == NOBODY {
                 if cpu.number != 0 {
@@ -372,15 +382,16 @@ impl<const CPUS: usize, const ASIDS: usize, const SPACES: usize> State<CPUS, ASI
                 }
                 continue;
             }
-            if cpu.number != number(self.ids[cpu.space as usize]) {
+            if cpu.number == 0 || cpu.number != number(self.ids[usize::from(cpu.space)]) {
                 return Some(format!("CPU {index} runs its space under another number"));
             }
-            let shares =
-                |other: &&Cpu<ASIDS>| other.number == cpu.number && other.space != cpu.space;
+            let shares = |other: &&Cpu| other.number == cpu.number && other.space != cpu.space;
             if self.cpus.iter().any(|other| shares(&other)) {
                 return Some(format!("CPU {index} shares its number with another space"));
             }
         }
-        None
+        // It is where the search for a free number begins.
+        let free = |number: &usize| self.book.used[0] >> number & 1 == 0;
+        (0..self.book.next).find(free).map(|number| format!("number {number} would not be found"))
     }
 }
