@@ -4,7 +4,7 @@
 //! No step, and nothing that must not be, asks what a CPU, a space or a number is called; but for the search for a free
 //! number, which finds the lowest. So exploration lets it find [any](State::watched): then numbers are alike, too,
 //! and what the library's does is among what is explored. Each state is given names in an order of what it says
-//! of them. If that order leaves two undecided then some states are explored under two names, and none is left out.
+//! of them. (`symmetry` tries that out.) If that order leaves two undecided then some states are explored under two names, and none is left out.
 //!
 //! # What is dropped
 //! - Identifiers of past generations are compared with what CPUs have reserved, and with nothing else. So they have one
@@ -13,11 +13,11 @@
 //! - What a CPU has reserved is read by the next rollover if the CPU was not active since the last; else it is only
 //!   compared, and for that the mark is enough.
 //! - What a CPU that holds the lock had as its active identifier is overwritten before the next rollover.
-//! - What a CPU that has to forget remembers by numbers other than its own is forgotten before it runs under them: its next
-//!   switch takes the lock, which is asserted.
+//! - What a CPU that has to forget remembers is forgotten before it runs anything else: its next switch takes the lock,
+//!   which is asserted. What it runs just now is not wronged by it, or it would be seen right away.
 //! - What a CPU can walk at the moment it need not remember: a watch may begin at any time.
-//! - An edit that has read the number under watch can only have it forgotten: that state is among those without a watch.
-//!   Until then it is as an edit that has not read it.
+//! - An edit that has read the number under watch is as one that has not, until it invalidates it. So exploration lets it
+//!   do that at once, or later read it again.
 //! - An edit of what was forgotten meanwhile can only have more forgotten.
 
 use super::bits::Bits;
@@ -42,11 +42,16 @@ impl<const CPUS: usize, const ASIDS: usize, const SPACES: usize> State<CPUS, ASI
         if without == Without::Nothing {
             assert!(self.reserved_are_apart() && self.pending_take_the_lock(), "{self:x?}");
         }
-        self.drop_what_is_forgotten(without);
-        self.rename_generations();
+        self.drop_what_decides_nothing(without);
         self.sort_cpus();
         self.sort_numbers_and_spaces();
         self
+    }
+
+    /// Drops all but names.
+    pub fn drop_what_decides_nothing(&mut self, without: Without) {
+        self.drop_what_is_forgotten(without);
+        self.rename_generations();
     }
 
     fn reserved_are_apart(&self) -> bool {
@@ -69,7 +74,7 @@ impl<const CPUS: usize, const ASIDS: usize, const SPACES: usize> State<CPUS, ASI
             && matches!(it.at, At::Home | At::Locked { .. })
             && !matches!(without, Without::Flush | Without::Exchange);
         let is_walked = knows == Knows::Current && (it.space, it.number) == (space, number);
-        if is_walked || has_to_forget && it.number != number {
+        if is_walked || has_to_forget {
             self.tlbs.knows = Knows::Nothing;
         }
         match self.tlbs.knows {
@@ -165,13 +170,16 @@ impl<const CPUS: usize, const ASIDS: usize, const SPACES: usize> State<CPUS, ASI
         };
         let mut order: [(Bits, usize); CPUS] = std::array::from_fn(|cpu| (key(cpu), cpu));
         order.sort_unstable();
-        let (cpus, reserved, pending) = (self.cpus, self.book.reserved, self.book.pending);
-        for (to, (_, from)) in order.into_iter().enumerate() {
-            self.cpus[to] = cpus[from];
-            self.book.reserved[to] = reserved[from];
-            self.book.pending[to] = pending[from];
-        }
-        self.tlbs.cpu = 0;
+        self.rename_cpus(order.map(|(_, cpu)| cpu));
+    }
+
+    /// `order`: old names, in the order of the new ones.
+    pub fn rename_cpus(&mut self, order: [usize; CPUS]) {
+        self.cpus = order.map(|cpu| self.cpus[cpu]);
+        self.book.reserved = order.map(|cpu| self.book.reserved[cpu]);
+        self.book.pending = order.map(|cpu| self.book.pending[cpu]);
+        let new = order.iter().position(|cpu| *cpu == usize::from(self.tlbs.cpu));
+        self.tlbs.cpu = new.expect("each is among them") as u8;
     }
 
     /// The space that is unlike all others: it is edited or watched.
@@ -181,7 +189,7 @@ impl<const CPUS: usize, const ASIDS: usize, const SPACES: usize> State<CPUS, ASI
 
     /// With the CPUs in order, a space is told from others by its identifier's generation and by who runs it, a number by
     /// who has it; then spaces of the same by their numbers.
-    fn sort_numbers_and_spaces(&mut self) {
+    pub fn sort_numbers_and_spaces(&mut self) {
         let special = self.special();
         let mut spaces: [Bits; SPACES] = std::array::from_fn(|space| {
             let (id, space) = (self.ids[space], space as u8);
@@ -226,8 +234,8 @@ impl<const CPUS: usize, const ASIDS: usize, const SPACES: usize> State<CPUS, ASI
         self.rename_spaces(order);
     }
 
-    /// `order`: old names, in the order of the new ones.
-    fn rename_spaces(&mut self, order: [usize; SPACES]) {
+    /// As for CPUs.
+    pub fn rename_spaces(&mut self, order: [usize; SPACES]) {
         let mut names = [NOBODY; NOBODY as usize + 1];
         let ids = self.ids;
         for (to, from) in order.into_iter().enumerate() {

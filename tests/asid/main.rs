@@ -4,7 +4,7 @@
 //!   switch, edits, and spaces that go and come; `tlbs`: with what TLBs may remember at worst.
 //! - `explore`: all of them, breadth first, for few CPUs, numbers and spaces; with one TLB under `watch`, of states that are
 //!   the same but for names the `canonical` one, and that `packed` in a few `bits`.
-//! - `agreement`: that these are all there are and no others, by way of the `whole` system.
+//! - `agreement`: that these are all there are and no others, by way of the `whole` system; `symmetry`: that names decide nothing.
 //! - `bites`: that it notices each thing left out.
 //! - `schedules`: the library's switch itself, in every order that chance finds (shuttle).
 //! - `book`: numbers dealt out, by hand.
@@ -17,6 +17,7 @@ mod canonical;
 mod explore;
 mod packed;
 mod schedules;
+mod symmetry;
 mod system;
 mod tlbs;
 mod watch;

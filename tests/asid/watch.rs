@@ -123,7 +123,7 @@ impl<const CPUS: usize, const ASIDS: usize, const SPACES: usize> State<CPUS, ASI
         }
         for space in 0..SPACES as u8 {
             self.frees(space).into_iter().for_each(&mut found);
-            self.edits(space, without).into_iter().for_each(&mut found);
+            self.edits_on(space, without, &mut found);
         }
         if self.tlbs.knows == Knows::Nothing {
             self.watches_begin(without, found);
@@ -146,8 +146,18 @@ impl<const CPUS: usize, const ASIDS: usize, const SPACES: usize> State<CPUS, ASI
             if cpu.at != At::Home {
                 found(begun.step(index, without));
             }
-            begun.edits(cpu.space, without).into_iter().for_each(&mut found);
+            begun.edits_on(cpu.space, without, &mut found);
         }
+    }
+
+    /// An edit goes on. What happens between reading the number under watch and invalidating it may as well happen before
+    /// both.
+    fn edits_on(&self, space: u8, without: Without, found: &mut impl FnMut(Self)) {
+        let Some(next) = self.edits(space, without) else { return };
+        if matches!(next.edit, Edit::Read { number, .. } if number == next.tlbs.number) {
+            next.edits(space, without).into_iter().for_each(&mut *found);
+        }
+        found(next);
     }
 
     /// A switch to a space begins, whichever free number is found for it: each in turn is called the lowest.
