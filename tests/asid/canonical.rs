@@ -3,8 +3,10 @@
 //! # Names
 //! No step, and nothing that must not be, asks what a CPU, a space or a number is called; but for the search for a free
 //! number, which finds the lowest. So exploration lets it find [any](State::watched): then numbers are alike, too,
-//! and what the library's does is among what is explored. Each state is given names in an order of what it says
-//! of them. (`symmetry` tries that out.) If that order leaves two undecided then some states are explored under two names, and none is left out.
+//! and what the library's does is among what is explored. `symmetry` tries that out.
+//!
+//! Each state is given names in the order of what it says of them. Where that leaves two undecided, some states are
+//! explored under two names, and none is left out.
 //!
 //! # What is dropped
 //! - Identifiers of past generations are compared with what CPUs have reserved, and with nothing else. So they have one
@@ -24,8 +26,8 @@ use super::bits::Bits;
 use super::system::{At, BUSY, Edit, NOBODY, State, TAKEN, Without, number};
 use super::watch::{Knows, Watch};
 
-/// The generations of canonical identifiers: a past one, the same with the mark, the current one; and what a CPU has reserved
-/// that is no space's.
+/// The generations of canonical identifiers: of what a CPU has reserved that is no space's, a past one, the same with the
+/// mark, the current one.
 const NONE: u64 = 0;
 const PAST: u64 = 1 << 8;
 const KEPT: u64 = 2 << 8;
