@@ -65,20 +65,21 @@ everywhere! {
         }
     }
 
-    /// A new table is complete, cleaned and behind a barrier before the one store that links it.
+    /// A new table is complete, cleaned and behind a barrier before the one store that links it; also where the page is
+    /// of the last page's kind, and needs no plan.
     fn b30_r1_map_with_a_new_table(fixture, expect) {
-        let events = fixture.trace(true, |system| {
-            let attrs = Attrs::user(Access::Read);
-            // SAFETY: nothing real is mapped.
-            unsafe {
-                system.spaces[0]
-                    .pgd
-                    .map(pages(USER + 0x0040_0000, 1), phys(0x3000_0000), attrs, LeafSizes::PAGES)
-            }
-            .expect("mapped");
-        });
-        expect(&events, "acwscwi");
-        assert_eq!(stores(&events), 1, "the link alone is seen");
+        for above in [0x0040_0000, 0x0080_0000] {
+            let events = fixture.trace(true, |system| {
+                let (page, attrs) = (pages(USER + above, 1), Attrs::user(Access::Read));
+                // SAFETY: nothing real is mapped.
+                unsafe {
+                    system.spaces[0].pgd.map(page, phys(0x3000_0000), attrs, LeafSizes::PAGES)
+                }
+                .expect("mapped");
+            });
+            expect(&events, "acwscwi");
+            assert_eq!(stores(&events), 1, "the link alone is seen");
+        }
     }
 
     /// One page of a table that stays.

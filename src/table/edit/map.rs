@@ -98,7 +98,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         }
         let (machine, level) = (self.machine(), F::level(depth));
         let table = machine.allocate(level)?;
-        // SAFETY: the table is fresh and nobody's else; the caller vouches for the mapping.
+        // SAFETY: the table is fresh and nobody else's; the caller vouches for the mapping.
         unsafe {
             let ptes = Node::<F, M>::new(machine, table, depth);
             ptes.zero_unlinked(0..level.entries());
