@@ -26,20 +26,14 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         phys: PhysAddr,
         bits: F::Raw,
     ) -> bool {
-        let (at, depth) = (range.start(), F::LEVELS.len() - 1);
-        if range != VirtRange::page(at) || !Self::is_reached(phys) || self.frozen(depth, at) {
+        let at = range.start();
+        let Some(raw) = Self::page_word(range, phys, bits) else { return false };
+        if self.frozen(F::LEVELS.len() - 1, at) {
             return false;
         }
         let Some(ptes) = Self::ptes(&self.root, at, self.is_swapper()) else { return false };
-        let index = ptes.index(at);
-        if ptes.load(index) != F::Raw::default() {
-            return false;
-        }
-        // SAFETY: absent so far; the caller vouches for the mapping.
-        unsafe { ptes.store(index, bits | F::Raw::from_u64(phys.as_u64())) };
-        self.clean(&ptes, index..index + 1);
-        publish(self.machine());
-        true
+        // SAFETY: the caller vouches for the mapping.
+        unsafe { Self::put_page(&ptes, at, raw) }
     }
 
     /// [Maps](Self::map) `range` in tables of ptes that are there, if that is all there is to do. Whether it was: if

@@ -59,10 +59,20 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         phys: PhysAddr,
         bits: F::Raw,
     ) -> bool {
-        let (va, depth) = (range.start(), F::LEVELS.len() - 1);
+        let va = range.start();
         let Some(raw) = Self::page_word(range, phys, bits) else { return false };
         let Some(ptes) = Self::ptes(root, va, false) else { return false };
-        let index = F::level(depth).index(va);
+        // SAFETY: the caller vouches for the mapping.
+        unsafe { Self::put_page(&ptes, va, raw) }
+    }
+
+    /// Stores the descriptor of the page at `va` if there is none, for all walks to see. Whether there was none.
+    ///
+    /// # Safety
+    /// As for [`map`](Self::map).
+    #[inline(always)]
+    pub(super) unsafe fn put_page(ptes: &Node<'m, F, M>, va: VirtAddr, raw: F::Raw) -> bool {
+        let index = ptes.index(va);
         if ptes.load(index) != F::Raw::default() {
             return false;
         }
@@ -111,9 +121,8 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
 
     /// The descriptor of a page at `phys`; `None` if `range` is not a page, or none can lie there.
     #[inline(always)]
-    fn page_word(range: VirtRange, phys: PhysAddr, bits: F::Raw) -> Option<F::Raw> {
-        let strays = phys.as_u64() & !F::frame_mask(F::LEVELS.len() - 1, false).as_u64() != 0;
-        let is_page = range == VirtRange::page(range.start()) && !strays;
+    pub(super) fn page_word(range: VirtRange, phys: PhysAddr, bits: F::Raw) -> Option<F::Raw> {
+        let is_page = range == VirtRange::page(range.start()) && Self::is_reached(phys);
         is_page.then(|| bits | F::Raw::from_u64(phys.as_u64()))
     }
 
