@@ -3,8 +3,8 @@
 //! How they are chosen:
 //!
 //! - `virt`: CPU, memory, number of CPUs, worlds, interrupt controller, `highmem` and the kind of image are columns of
-//!   a table. Not every row of it boots, but enough that any two columns' values meet (the quick half), or any
-//!   three's (all): a bug that takes two or three things at once is met whichever they are. So memory meets
+//!   a table. Not every row of it boots, but enough that any two columns' values meet (the quick half, where eight CPUs
+//!   meet little), or any three's (all): a bug that takes two or three things at once is met whichever they are. So memory meets
 //!   `highmem`, the raw image memory (its device tree moves), the secure world the number of CPUs (they all start at
 //!   the entry). [`covering`] finds few such rows.
 //! - `boards`: what differs from `virt` in where RAM is, in CPUs, in how they start, each by every way of loading.

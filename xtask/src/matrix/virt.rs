@@ -16,8 +16,8 @@ const HIGHMEM: [&str; 2] = ["", ",highmem=off"];
 const RAW: [bool; 2] = [false, true];
 
 /// Any two columns' values meet, or any three's; but in the quick half eight CPUs meet 1 GiB of memory and the normal
-/// world alone: those that wait spin under QEMU, and four do for the rest. QEMU refuses RAM beyond 4 GiB with `highmem=off`, and for `max`,
-/// which it takes for a CPU of 32 physical address bits.
+/// world alone: those that wait spin under QEMU, and four do for the rest. QEMU refuses RAM beyond 4 GiB with
+/// `highmem=off`, and for `max`, which it takes for a CPU of 32 physical address bits.
 pub fn machines(depth: Depth) -> Vec<Machine> {
     let sizes =
         [CPUS.len(), MEMORY.len(), SMP.len(), WORLDS.len(), GIC.len(), HIGHMEM.len(), RAW.len()];
