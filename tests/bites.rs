@@ -17,9 +17,8 @@ fn tree(host: &Host<Classic>, linked: bool) -> [Node<'_, Classic, Host<Classic>>
         // SAFETY: fresh tables of a host, which nobody else uses.
         unsafe {
             let node = Node::<Classic, _>::new(host, table, depth);
-            node.zero(0..level.entries());
-            let (from, bytes) = node.bytes(0..level.entries());
-            host.clean(from, bytes);
+            node.zero(node.all());
+            node.clean(node.all());
             node
         }
     });
@@ -39,8 +38,7 @@ fn link(root: &Node<'_, Classic, Host<Classic>>, pte: &Node<'_, Classic, Host<Cl
 fn store(node: &Node<'_, Classic, Host<Classic>>, index: usize, raw: u32) {
     // SAFETY: nobody reaches memory through these tables.
     unsafe { node.store(index, raw) }
-    let (from, bytes) = node.bytes(index..index + 1);
-    node.machine().clean(from, bytes);
+    node.clean(index..index + 1);
 }
 
 fn give_back(node: &Node<'_, Classic, Host<Classic>>) {
@@ -145,8 +143,7 @@ fn b52_cleaned_after_it_was_freed() {
     let host = Host::new();
     let [_, pte] = tree(&host, false);
     give_back(&pte);
-    let (from, bytes) = pte.bytes(3..4);
-    host.clean(from, bytes);
+    pte.clean(3..4);
 }
 
 #[test]

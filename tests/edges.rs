@@ -70,9 +70,8 @@ fn bare<F: Format>(host: &Host<F>) -> Editor<'static, '_, F, Host<F>> {
     // SAFETY: a root of its own, which is zeroed first.
     unsafe {
         let node = Node::<F, _>::new(host, root, 0);
-        node.zero(0..node.level().entries());
-        let (from, bytes) = node.bytes(0..node.level().entries());
-        host.clean(from, bytes);
+        node.zero(node.all());
+        node.clean(node.all());
         host.dsb_ish();
         host.activate(root);
         Editor::new(

@@ -4,19 +4,19 @@
 //! user space, a private table with copies of swapper's entries; with low vectors, tables down to page 0.
 
 use core::marker::PhantomData;
+use core::ops::Range;
 
 use super::idmap::kernel_link;
 use super::layout::Layout;
 use super::pgd::{Birth, Kind, Pgd};
 use super::spare::Regions;
-use super::swapper::{Swapper, SwapperView};
-use crate::addr::VirtAddr;
-use crate::format::{Entry, Format, Walk};
+use super::swapper::Swapper;
+use crate::addr::{VirtAddr, VirtRange};
+use crate::format::{Format, Walk};
 use crate::table::context::Whose;
 use crate::table::flush::publish;
 use crate::table::mem::{Machine, OutOfMemory};
 use crate::table::node::Node;
-use crate::table::reserve::{Need, Reserve};
 
 /// Whether the table that the entry for `va` at `depth` points to stays in a pgd although nothing is in it.
 pub(super) fn keeps<F: Format>(layout: &Layout, depth: usize, va: VirtAddr) -> bool {
@@ -56,118 +56,162 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
         }
     }
 
-    /// Makes an address space from nothing.
+    /// Makes an address space from nothing. All that may fail comes first, so that a failure leaves swapper as it was.
     #[cold]
     fn pgd_build(&mut self) -> Result<Pgd<'m, F, M>, OutOfMemory> {
-        let (machine, layout, view) = (self.machine(), self.layout(), self.view());
-        let level = layout.pgd_level::<F>();
-        let root = machine.allocate(level)?;
-        let reserve = Reserve::new(machine, &Pgd::tables(&view));
-        let mut reserve = match reserve.and_then(|reserve| self.seal().map(|()| reserve)) {
-            Ok(reserve) => reserve,
-            Err(error) => {
-                // SAFETY: just allocated, never linked.
-                unsafe { machine.free(root, level) };
-                return Err(error);
-            }
-        };
+        let (machine, layout) = (self.machine(), self.layout());
+        let root = machine.allocate(layout.pgd_level::<F>())?;
         // SAFETY: fresh from the allocator.
         let root = unsafe { Node::cut_root(machine, root, self.spares.cut()) };
-        let pgd = self.adopt(root);
-        let kernel = layout.pgd_kernel::<F>().map_or(0..0, |kernel| root.indices(kernel));
+        let draft = Draft::new(root, self.view().root, layout);
+        let copied = draft.copied();
         // SAFETY: nobody walks the tree yet.
         unsafe {
-            root.zero_unlinked(0..kernel.start);
-            root.copy_unlinked(&view.root, kernel.clone());
-            root.zero_unlinked(kernel.end..root.count());
-            pgd.link_private(&mut reserve);
-            if layout.low_vectors() {
-                pgd.link_vectors(&mut reserve);
+            root.zero_unlinked(0..copied.start);
+            root.zero_unlinked(copied.end..root.count());
+            if let Err(error) = draft.link_tables().and_then(|()| self.seal()) {
+                root.zero_unlinked(copied);
+                self.give_back(root);
+                return Err(error);
             }
+            root.copy_unlinked(&draft.swapper, copied);
+            draft.fill_private();
         }
-        let (from, bytes) = root.bytes(0..root.count());
-        machine.clean(from, bytes);
+        root.clean(root.all());
         publish(machine);
-        Ok(pgd)
+        Ok(self.adopt(root))
+    }
+
+    /// Gives back what was to become an address space.
+    ///
+    /// # Safety
+    /// Nobody ever walked it; every entry is absent or its own.
+    #[cold]
+    #[inline(never)]
+    unsafe fn give_back(&self, root: Node<'m, F, M>) {
+        let pgd = self.adopt(root);
+        let mut tables = pgd.flush();
+        // SAFETY: the caller answers for it; the root goes first, as it points to the others.
+        unsafe {
+            pgd.editor().give_up_tree(&root, &mut tables);
+            self.machine().free(root.table(), self.layout().pgd_level::<F>());
+        }
+        // No address was translated, so this is memory alone.
+        debug_assert!(tables.is_empty());
+        tables.pay();
     }
 }
 
-impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
-    /// How many tables pgd_alloc needs below the root.
-    fn tables(view: &SwapperView<'m, F, M>) -> Need {
-        let mut need = Need::default();
-        need[1] = Self::private_tables(view).count();
-        if view.layout.low_vectors() {
-            let zero = VirtAddr(0);
-            for (depth, need) in need.iter_mut().enumerate().take(F::LEVELS.len()).skip(1) {
-                if depth > 1 || !view.layout.has_private_table::<F>(zero) {
-                    *need += 1;
-                }
+/// A pgd's tables in the making, which nobody walks.
+struct Draft<'m, F: Format, M> {
+    root: Node<'m, F, M>,
+    /// Swapper's root.
+    swapper: Node<'m, F, M>,
+    low_vectors: bool,
+    /// The root entries below which the pgd has a table of its own, but where swapper has a block.
+    private: Range<usize>,
+    /// What of the kernel half the pgd translates.
+    kernel: Option<VirtRange>,
+}
+
+impl<'m, F: Format, M: Machine> Draft<'m, F, M> {
+    /// A root with anything in it.
+    fn new(root: Node<'m, F, M>, swapper: Node<'m, F, M>, layout: &Layout) -> Self {
+        let low_vectors = layout.low_vectors();
+        let (private, kernel) = (layout.private_tables::<F>(), layout.pgd_kernel::<F>());
+        Self { root, swapper, low_vectors, private, kernel }
+    }
+
+    /// The root entries that are swapper's, whatever it maps there: the kernel half's, behind those where the pgd has
+    /// tables of its own.
+    fn copied(&self) -> Range<usize> {
+        let count = self.root.count();
+        let kernel = self.kernel.map_or(count..count, |kernel| self.root.indices(kernel));
+        kernel.start.max(self.private.end)..kernel.end
+    }
+
+    /// Links the tables that the pgd has from birth, with nothing in them but the low vectors.
+    ///
+    /// # Safety
+    /// The root's entries are absent, but for those that are copied.
+    unsafe fn link_tables(&self) -> Result<(), OutOfMemory> {
+        for index in self.private.clone() {
+            // A block of swapper's at the root is sealed, and copied as it is.
+            if !matches!(F::walk(0, self.swapper.load(index)), Walk::Memory { .. }) {
+                // SAFETY: the entry is absent.
+                unsafe { Self::link_empty(&self.root, index)? };
             }
         }
-        need
+        if self.low_vectors {
+            // SAFETY: the caller answers for it.
+            unsafe { self.link_vectors()? };
+        }
+        Ok(())
     }
 
-    /// The root entries at which a pgd has a table of its own from birth. A block of swapper's at the root is
-    /// sealed, and copied as it is.
-    fn private_tables(view: &SwapperView<'m, F, M>) -> impl Iterator<Item = usize> {
-        let root = view.root;
-        let is_block = move |index| matches!(F::walk(0, root.load(index)), Walk::Memory { .. });
-        view.layout.private_tables::<F>().filter(move |&index| !is_block(index))
-    }
-
-    /// Links the private tables, with copies of swapper's entries.
-    unsafe fn link_private(&self, reserve: &mut Reserve<'m, F, M>) {
-        for index in Self::private_tables(&self.swapper) {
-            let Some(table) = reserve.take(1) else { return };
-            // SAFETY: the table is fresh; what is copied carries swapper's mark.
-            unsafe {
-                let child = Node::new(self.root.machine(), table, 1);
-                let all = 0..child.level().entries();
-                child.zero_unlinked(all.clone());
-                let span = self.root.span(VirtAddr(0), index);
-                let kernel = self.layout().pgd_kernel::<F>();
-                if let (Entry::Table(entry), Some(kernel)) = (
-                    self.swapper.root.entry(index),
-                    kernel.and_then(|kernel| span.intersection(kernel)),
-                ) {
-                    child.copy_unlinked(&self.swapper.root.child(entry), child.indices(kernel));
-                }
-                let (from, bytes) = child.bytes(all);
-                self.root.machine().clean(from, bytes);
-                self.root.store(index, kernel_link::<F>(0, table));
-            }
+    /// Links an empty table, which is to be cleaned when it is filled.
+    ///
+    /// # Safety
+    /// The entry is absent, in a tree that nobody walks.
+    unsafe fn link_empty(
+        node: &Node<'m, F, M>,
+        index: usize,
+    ) -> Result<Node<'m, F, M>, OutOfMemory> {
+        let (machine, depth) = (node.machine(), node.depth() + 1);
+        let table = machine.allocate(F::level(depth))?;
+        // SAFETY: the table is fresh; the caller answers for the entry.
+        unsafe {
+            let child = Node::new(machine, table, depth);
+            child.zero_unlinked(child.all());
+            node.store(index, kernel_link::<F>(node.depth(), table));
+            Ok(child)
         }
     }
 
-    /// Links tables down to the page of the low vectors, and copies swapper's mapping of it.
-    unsafe fn link_vectors(&self, reserve: &mut Reserve<'m, F, M>) {
-        let (mut node, mut model) = (self.root, Some(self.swapper.root));
-        for depth in 1..F::LEVELS.len() {
-            model = model.and_then(|model| match model.entry(0) {
-                // SAFETY: the entry was just read from this node.
-                Entry::Table(entry) => Some(unsafe { model.child(entry) }),
-                _ => None,
-            });
-            // SAFETY: tables are fresh, or this pgd's private ones; nobody walks them yet.
+    /// Links tables down to the page of the low vectors, and copies swapper's mapping of it, which no seal changes.
+    ///
+    /// # Safety
+    /// As for [`link_tables`](Self::link_tables).
+    unsafe fn link_vectors(&self) -> Result<(), OutOfMemory> {
+        let (mut node, mut model) = (self.root, Some(self.swapper));
+        for _ in 1..F::LEVELS.len() {
+            // SAFETY: swapper's tables stay; this tree nobody walks.
             unsafe {
-                node = match node.entry(0) {
-                    Entry::Table(entry) => node.child(entry),
-                    _ => {
-                        let Some(table) = reserve.take(depth) else { return };
-                        let child = Node::new(self.root.machine(), table, depth);
-                        child.zero_unlinked(0..child.level().entries());
-                        node.store(0, kernel_link::<F>(depth - 1, table));
-                        let (from, bytes) = node.bytes(0..1);
-                        self.root.machine().clean(from, bytes);
-                        child
-                    }
+                model = model.and_then(|model| model.below(0));
+                let child = match node.below(0) {
+                    Some(child) => child,
+                    None => Self::link_empty(&node, 0)?,
                 };
-                if let (Some(model), true) = (model, depth + 1 == F::LEVELS.len()) {
-                    node.store(0, model.load(0));
+                node.clean(node.all());
+                node = child;
+            }
+        }
+        if let Some(model) = model {
+            // SAFETY: a table of this tree's, which nobody walks.
+            unsafe { node.store(0, model.load(0)) };
+        }
+        node.clean(node.all());
+        Ok(())
+    }
+
+    /// Copies swapper's entries to the private tables.
+    ///
+    /// # Safety
+    /// [`link_tables`](Self::link_tables) linked them.
+    unsafe fn fill_private(&self) {
+        for index in self.private.clone() {
+            // SAFETY: nobody walks this tree; swapper's tables stay, and what is copied carries its mark.
+            unsafe {
+                let Some(child) = self.root.below(index) else {
+                    self.root.store(index, self.swapper.load(index));
+                    continue;
+                };
+                let span = self.root.span(VirtAddr(0), index);
+                let kernel = self.kernel.and_then(|kernel| span.intersection(kernel));
+                if let (Some(kernel), Some(model)) = (kernel, self.swapper.below(index)) {
+                    child.copy_unlinked(&model, child.indices(kernel));
                 }
-                let (from, bytes) = node.bytes(0..node.level().entries());
-                self.root.machine().clean(from, bytes);
+                child.clean(child.all());
             }
         }
     }

@@ -153,11 +153,9 @@ fn parking_root<F: Registers, M: Machine>(
     unsafe {
         let node = Node::<F, M>::new(machine, root, 0);
         let border = node.index(swapper.layout().task_size());
-        let entries = node.level().entries();
         node.zero_unlinked(0..border);
-        node.copy_unlinked(&swapper.view().root, border..entries);
-        let (from, bytes) = node.bytes(0..entries);
-        machine.clean(from, bytes);
+        node.copy_unlinked(&swapper.view().root, border..node.count());
+        node.clean(node.all());
     }
     publish(machine);
     Ok(root)

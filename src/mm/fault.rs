@@ -162,10 +162,8 @@ impl<'m, F: Format, M: Machine> Pair<'m, F, M> {
     fn copy(&self) {
         // SAFETY: swapper maps it for every address space.
         unsafe { self.ours.store(self.index, self.wanted) };
-        let (line, bytes) = self.ours.bytes(self.index..self.index + 1);
-        let machine = self.ours.machine();
-        machine.clean(line, bytes);
-        publish(machine);
+        self.ours.clean(self.index..self.index + 1);
+        publish(self.ours.machine());
     }
 }
 

@@ -210,15 +210,13 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
                     let below = model.below(part.start());
                     below.fill(&child, span.start());
                     self.build_identity(&child, &below, part, attrs, reserve);
-                    let (from, bytes) = child.bytes(0..child.level().entries());
-                    machine.clean(from, bytes);
+                    child.clean(child.all());
                     machine.dsb_ishst();
                     node.store(index, kernel_link::<F>(depth, table));
                 }
             }
         }
-        let (from, bytes) = node.bytes(node.indices(range));
-        machine.clean(from, bytes);
+        node.clean(node.indices(range));
     }
 
     /// Makes the sixteen copies of a run of swapper's stand alone.
@@ -237,8 +235,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
             // SAFETY: they map the same as before; the caller vouches that no CPU runs on it.
             unsafe { node.fill(first..first + RUN, raw, step) };
         }
-        let (from, bytes) = node.bytes(first..first + RUN);
-        node.machine().clean(from, bytes);
+        node.clean(first..first + RUN);
     }
 }
 

@@ -109,8 +109,7 @@ impl Spares {
         self.count -= 1;
         // SAFETY: nobody walks a spare root.
         unsafe { root.store(0, F::Raw::default()) };
-        let (line, bytes) = root.bytes(0..1);
-        machine.clean(line, bytes);
+        root.clean(0..1);
         publish(machine);
         Some(root)
     }

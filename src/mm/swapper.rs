@@ -73,9 +73,8 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
         // SAFETY: the table is fresh and nobody else's.
         unsafe {
             let node = Node::<F, M>::new(machine, root, 0);
-            node.zero_unlinked(0..node.level().entries());
-            let (from, bytes) = node.bytes(0..node.level().entries());
-            machine.clean(from, bytes);
+            node.zero_unlinked(node.all());
+            node.clean(node.all());
         }
         publish(machine);
         let sealing = Sealing { layout, sealed: false, format: PhantomData };

@@ -3,9 +3,9 @@
 use core::ops::Range;
 
 use super::bulk;
-use super::mem::TableMemory;
+use super::mem::{Machine, TableMemory};
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
-use crate::format::{Entry, Format, Level, TableEntry};
+use crate::format::{Entry, Format, Level, TableEntry, Walk};
 
 /// The greatest number of levels a format has.
 pub const MAX_LEVELS: usize = 3;
@@ -75,6 +75,19 @@ impl<'m, F: Format, M: TableMemory> Node<'m, F, M> {
         unsafe { Self::new(self.machine, entry.table, self.depth() + 1) }
     }
 
+    /// The table that the entry at `index` points to, if it does.
+    ///
+    /// # Safety
+    /// The tables of this tree stay allocated meanwhile.
+    #[inline]
+    pub(crate) unsafe fn below(&self, index: usize) -> Option<Self> {
+        match F::walk(self.depth(), self.load(index)) {
+            // SAFETY: an entry of a linked table points to a table of the next depth.
+            Walk::Table(table) => Some(unsafe { Self::new(self.machine, table, self.depth() + 1) }),
+            _ => None,
+        }
+    }
+
     /// The machine in whose memory the table lies.
     #[inline]
     pub fn machine(&self) -> &'m M {
@@ -97,6 +110,12 @@ impl<'m, F: Format, M: TableMemory> Node<'m, F, M> {
     #[inline]
     pub fn count(&self) -> usize {
         self.level().entries() >> self.cut
+    }
+
+    /// The indices of all entries.
+    #[inline]
+    pub fn all(&self) -> Range<usize> {
+        0..self.count()
     }
 
     /// Whether the table has an entry for `va`, given that a walk for it gets there: not if a
@@ -141,12 +160,6 @@ impl<'m, F: Format, M: TableMemory> Node<'m, F, M> {
     pub unsafe fn store(&self, index: usize, raw: F::Raw) {
         // SAFETY: the slot lies in the table; the caller answers for the rest.
         unsafe { self.machine.store(self.slot(index), raw) }
-    }
-
-    /// The first byte and the length of the entries in `range`, for cleaning.
-    #[inline]
-    pub fn bytes(&self, range: Range<usize>) -> (*const u8, usize) {
-        (self.slot(range.start).cast_const().cast(), range.len() << self.level().entry_shift)
     }
 
     /// The index of the entry that translates `va`.
@@ -275,6 +288,15 @@ impl<'m, F: Format, M: TableMemory> Node<'m, F, M> {
         let (at, count) = self.part(range.clone());
         // SAFETY: the entries lie in two tables of one size; the caller answers for the descriptors.
         unsafe { self.machine.copy_unlinked(from.slot(range.start).cast_const(), at, count) }
+    }
+}
+
+impl<F: Format, M: Machine> Node<'_, F, M> {
+    /// Cleans the entries in `range` for walks that do not snoop the data cache.
+    #[inline]
+    pub fn clean(&self, range: Range<usize>) {
+        let bytes = range.len() << self.level().entry_shift;
+        self.machine.clean(self.slot(range.start).cast_const().cast(), bytes);
     }
 }
 

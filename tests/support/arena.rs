@@ -13,8 +13,8 @@ pub const BYTES: usize = 16 << 20;
 /// Memory is handed out in granules: the smallest table but LPAE's root, which has one to itself.
 pub const GRANULE: usize = 1 << 10;
 
-/// What fresh memory holds, for the CPU and for the walker.
-const FRESH: [u8; 2] = [0xA5, 0x5A];
+/// What the walker sees of fresh memory.
+const UNSEEN: u8 = 0x5A;
 /// What freed memory holds.
 const FREED: u8 = 0xE3;
 
@@ -23,6 +23,8 @@ pub struct Arena {
     memory: NonNull<u8>,
     seen: NonNull<u8>,
     next: usize,
+    /// What fresh memory holds.
+    fresh: u64,
     /// Offsets given back, by depth and bytes; the last is the first to be handed out again.
     free: BTreeMap<(usize, usize), Vec<usize>>,
 }
@@ -32,14 +34,14 @@ impl Arena {
         Layout::from_size_align(BYTES, 16 << 10).unwrap()
     }
 
-    /// An arena with nothing handed out.
-    pub fn new() -> Self {
+    /// An arena with nothing handed out, which fills what it will hand out with the word `fresh`.
+    pub fn new(fresh: u64) -> Self {
         let bytes = || {
             // SAFETY: the layout is not empty.
             let memory = unsafe { alloc(Self::layout()) };
             NonNull::new(memory).unwrap_or_else(|| handle_alloc_error(Self::layout()))
         };
-        Self { memory: bytes(), seen: bytes(), next: 0, free: Default::default() }
+        Self { memory: bytes(), seen: bytes(), next: 0, fresh, free: Default::default() }
     }
 
     /// Memory for a table of `level`, which has `depth`, aligned to its size and not better.
@@ -58,21 +60,24 @@ impl Arena {
             assert!(self.next <= BYTES, "the arena is too small for this test");
             at
         });
-        self.fill(at..at + bytes, FRESH);
+        let fresh = self.fresh.to_ne_bytes().repeat(bytes / 8);
+        self.fill(at..at + bytes, &fresh, UNSEEN);
         at
     }
 
     /// Takes back what [`take`](Self::take) gave.
     pub fn give_back(&mut self, at: usize, depth: usize, level: &Level) {
-        self.fill(at..at + level.table_bytes(), [FREED; 2]);
-        self.free.entry((depth, level.table_bytes())).or_default().push(at);
+        let bytes = level.table_bytes();
+        self.fill(at..at + bytes, &vec![FREED; bytes], FREED);
+        self.free.entry((depth, bytes)).or_default().push(at);
     }
 
-    fn fill(&mut self, range: Range<usize>, [memory, seen]: [u8; 2]) {
-        assert!(range.end <= BYTES);
+    fn fill(&mut self, range: Range<usize>, memory: &[u8], seen: u8) {
+        assert!(range.end <= BYTES && range.len() == memory.len());
         // SAFETY: the range lies in both copies.
         unsafe {
-            self.memory.add(range.start).write_bytes(memory, range.len());
+            let to = self.memory.add(range.start).as_ptr();
+            to.copy_from_nonoverlapping(memory.as_ptr(), range.len());
             self.seen.add(range.start).write_bytes(seen, range.len());
         }
     }

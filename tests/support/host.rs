@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 
 use armv7a_mm::addr::{PhysAddr, VirtAddr, VirtRange};
 use armv7a_mm::attr::Asid;
-use armv7a_mm::format::{Descriptor, Format, Level};
+use armv7a_mm::format::{Descriptor, Entry, Format, Level, Owner, TableEntry};
 use armv7a_mm::table::mem::{
     CodeMaintenance, LocalMaintenance, Maintenance, OutOfMemory, TableMemory,
 };
@@ -90,7 +90,7 @@ impl<F: Format> Host<F> {
     /// A machine with no table.
     pub fn new() -> Self {
         let state = State {
-            arena: Arena::new(),
+            arena: Arena::new(stray_links::<F>()),
             links: Links::new(Self::BASE),
             debts: Debts::default(),
             log: Vec::new(),
@@ -130,7 +130,7 @@ impl<F: Format> Host<F> {
         let mut state = self.state.borrow_mut();
         let id = state.links.at(root.as_u64()).expect("a root");
         state.links.tables[id].active = true;
-        state.links.tables[id].exposed = true;
+        state.links.expose(id);
         state.assert_published::<F>(id);
     }
 
@@ -200,6 +200,15 @@ impl State {
         }
         self.log.push(op);
     }
+}
+
+/// A word that is links to a table that is none, as its owner would have made them: whoever takes what was in new
+/// memory for an entry comes to grief.
+fn stray_links<F: Format>() -> u64 {
+    let table = PhysAddr::new(Host::<F>::BASE - 0x10_0000).unwrap();
+    let link = Entry::Table(TableEntry { table, owner: Owner::User, pxn: false });
+    let word = F::encode(0, link).unwrap().as_u64();
+    if F::LEVELS.len() == 2 { word << 32 | word } else { word }
 }
 
 /// The depth of a level: one of the format's, or a root that is shorter.

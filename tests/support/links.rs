@@ -20,7 +20,7 @@ pub struct Table {
     pub used: bool,
     /// Whether a walk can start here: a TTBR holds it.
     pub active: bool,
-    /// Whether an entry ever pointed here: then walks may have cached it.
+    /// Whether a walk could ever get here: then it may have been cached.
     pub exposed: bool,
     /// When it was last written, cleaned or cut off.
     pub touched: u64,
@@ -113,6 +113,13 @@ impl Links {
         all
     }
 
+    /// Walks get to the table, and to all below.
+    pub fn expose(&mut self, id: usize) {
+        for below in self.subtree(id) {
+            self.tables[below].exposed = true;
+        }
+    }
+
     /// An entry of table `id` was written. The table it now points to, if that is a new link.
     pub fn stored<F: Format>(
         &mut self,
@@ -149,7 +156,9 @@ impl Links {
         if let Some(child) = child {
             self.slots.insert(slot, child);
             self.tables[child].incoming.push(slot);
-            self.tables[child].exposed = true;
+            if self.tables[id].exposed {
+                self.expose(child);
+            }
         }
         child
     }

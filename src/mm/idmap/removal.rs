@@ -76,7 +76,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
                 let below = model.below(part.start());
                 // SAFETY: the caller vouches that nothing uses the mapping.
                 unsafe { self.remove_identity(&child, &below, part, flush) };
-                let in_use = holds_own(&child, 0..child.level().entries());
+                let in_use = holds_own(&child, child.all());
                 if in_use && !kept && !holds_identity(&child, span) {
                     let link = planned(self.editor().link(depth, child.table()).ok());
                     // SAFETY: only user space's own is left in the table.
@@ -95,8 +95,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
             // SAFETY: swapper maps it for every address space.
             unsafe { self.restore(node, model, range, index) };
         }
-        let (from, bytes) = node.bytes(node.indices(range));
-        self.root.machine().clean(from, bytes);
+        node.clean(node.indices(range));
     }
 
     /// Puts swapper's entry back, one of those for `range`: alone, or as part of its run where no neighbour is the
@@ -142,8 +141,7 @@ unsafe fn copy<F: Format, M: Machine>(
         // SAFETY: the caller answers for it.
         unsafe { to.store(index, from.load(index)) };
     }
-    let (line, bytes) = to.bytes(range);
-    to.machine().clean(line, bytes);
+    to.clean(range);
 }
 
 /// Hands a table to the flush, and the tables that it has for `range`; it has no other.
@@ -194,7 +192,7 @@ fn holds_own<F: Format, M: Machine>(node: &Node<'_, F, M>, mut range: Range<usiz
 /// Whether a table of the pgd's, which translates `span`, serves an identity mapping.
 #[inline(never)]
 fn holds_identity<F: Format, M: Machine>(node: &Node<'_, F, M>, span: VirtRange) -> bool {
-    (0..node.level().entries()).any(|index| match node.entry(index) {
+    node.all().any(|index| match node.entry(index) {
         Entry::Table(table) => table.owner == Owner::Kernel,
         Entry::Leaf(leaf) => {
             is_identity(node.level(), &leaf, node.span(span.start(), index).start())

@@ -139,7 +139,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         unsafe {
             let child = Node::new(self.machine(), table, depth);
             match copied {
-                Some(table) => child.copy_unlinked(&node.child(table), 0..child.level().entries()),
+                Some(table) => child.copy_unlinked(&node.child(table), child.all()),
                 None => {
                     let filled = match Self::is_pte(depth) {
                         true => Some(range),
@@ -163,7 +163,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         // SAFETY: the table is new and not linked.
         unsafe {
             child.zero_unlinked(0..filled.start);
-            child.zero_unlinked(filled.end..child.level().entries());
+            child.zero_unlinked(filled.end..child.count());
         }
     }
 
@@ -182,7 +182,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         replaces: bool,
     ) {
         let indices = node.indices(span);
-        self.clean(child, 0..child.level().entries());
+        self.clean(child, child.all());
         // Tables are aligned as their level asks, so the link can be written.
         let Some(raw) = planned(self.link(node.depth(), child.table()).ok()) else { return };
         if live {

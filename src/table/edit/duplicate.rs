@@ -200,7 +200,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
             }
             let Some(table) = reserve.take(from.depth()) else { return };
             let child = Node::new(self.machine(), table, from.depth());
-            let entries = 0..child.level().entries();
+            let entries = child.all();
             match found {
                 Some(marked) => child.copy_unlinked(&node.child(marked), entries),
                 None => child.zero_unlinked(entries),

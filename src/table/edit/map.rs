@@ -78,8 +78,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         }
         // SAFETY: absent so far; the caller vouches for the mapping.
         unsafe { ptes.store(index, raw) };
-        let (line, bytes) = ptes.bytes(index..index + 1);
-        ptes.machine().clean(line, bytes);
+        ptes.clean(index..index + 1);
         publish(ptes.machine());
         true
     }

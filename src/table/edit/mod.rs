@@ -191,8 +191,7 @@ impl<'p, 'm, F: Format, M: Machine> Editor<'p, 'm, F, M> {
     /// Cleans the entries of `node` at `indices` for walks that do not snoop.
     #[inline(never)]
     fn clean(&self, node: &Node<'m, F, M>, indices: Range<usize>) {
-        let (from, bytes) = node.bytes(indices);
-        self.machine().clean(from, bytes);
+        node.clean(indices);
     }
 }
 

@@ -164,7 +164,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         // SAFETY: the table is ours alone until it is linked; it maps what the leaf did.
         unsafe {
             let child = Node::new(self.machine(), table, depth);
-            child.zero_unlinked(0..child.level().entries());
+            child.zero_unlinked(child.all());
             for half in halves.into_iter().flatten() {
                 self.build(&child, half, &mapping, reserve, false);
             }

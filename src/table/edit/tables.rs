@@ -101,7 +101,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
                     // SAFETY: the table is ours alone until it is linked, empty or with empty tables in it.
                     unsafe {
                         let child = Node::new(self.machine(), table, depth + 1);
-                        child.zero_unlinked(0..child.level().entries());
+                        child.zero_unlinked(child.all());
                         self.build_tables(&child, part, wanted, reserve, false);
                         self.link_table(node, span, &child, live, false);
                     }
