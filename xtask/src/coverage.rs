@@ -58,7 +58,7 @@ fn test(target: &Path, profiles: &Path) -> Outcome<Vec<PathBuf>> {
     if !ending.succeeded() {
         return Err("a test is red: its messages stand above".into());
     }
-    // `Running tests/edit.rs (target/coverage/debug/deps/edit-0123456789abcdef)`
+    // `Running tests/host/main.rs (target/coverage/debug/deps/host-0123456789abcdef)`
     let running = said.lines().filter(|line| line.trim_start().starts_with("Running "));
     let named = running.filter_map(|line| line.rsplit_once('(')?.1.strip_suffix(')'));
     Ok(named.map(|file| root().join(file)).collect())

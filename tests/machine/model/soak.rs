@@ -58,7 +58,7 @@ pub fn explain(script: Script, failure: &Failure) -> String {
     let message = short.replay().err().map_or(String::new(), |failure| failure.message);
     let left = short.steps.len();
     format!(
-        "{message}\n{}\n{name}, seed {seed}: {count} steps, of which {left} show it, as tests/regression.rs:\n\n{short}",
+        "{message}\n{}\n{name}, seed {seed}: {count} steps, of which {left} show it, for tests/simulated/regressions.rs:\n\n{short}",
         failure.signature
     )
 }

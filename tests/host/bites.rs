@@ -1,11 +1,9 @@
 //! The host machine itself: each misuse of tables panics. Without these, its silence in the other tests would
 //! prove nothing.
 
-mod support;
-
+use crate::support::*;
 use armv7a_mm::table::mem::{Maintenance, TableMemory};
 use armv7a_mm::table::node::Node;
-use support::*;
 
 const USER: Attrs = Attrs::user(Access::ReadWrite);
 

@@ -1,15 +1,13 @@
 //! Copy-on-write: what parent and child may do after a fork, what is counted, what a write makes of it.
 
-mod support;
-
+use crate::support::exhaust::exhaust;
+use crate::support::frames::Frames;
+use crate::support::kernel::*;
+use crate::support::model::{Model, assert_whole_runs, pages};
+use crate::support::random::Random;
+use crate::support::*;
 use armv7a_mm::attr::Marks;
 use armv7a_mm::format::{Level, RUN};
-use support::exhaust::exhaust;
-use support::frames::Frames;
-use support::kernel::*;
-use support::model::{Model, assert_whole_runs, pages};
-use support::random::Random;
-use support::*;
 
 both_formats!(
     both_lose_the_write,

@@ -4,13 +4,9 @@
 //! Every right sequence is also run with each of its steps left out: a step that nothing missed would be a step
 //! that nothing tests.
 
-#[path = "machine/hardware.rs"]
-mod hardware;
-mod machine;
-
-use machine::Setup;
-use machine::bench::{ASID, Bench, FRAME, OTHER, Op, PAGE};
-use machine::violation::Violation;
+use crate::machine::Setup;
+use crate::machine::bench::{ASID, Bench, FRAME, OTHER, Op, PAGE};
+use crate::machine::violation::Violation;
 
 /// Seeds by which a wrong sequence must have been seen to go wrong.
 const SEEDS: u64 = 60;

@@ -1,11 +1,9 @@
 //! Descriptors and register values worked out by hand from the Arm ARM (DDI 0406C), independent of the
 //! encoder: each word is the sum of the fields that its comment names, in the order of the manual's drawing.
 
-mod support;
-
+use crate::support::*;
 use armv7a_mm::attr::Marks;
 use armv7a_mm::format::control::Registers;
-use support::*;
 
 const KERNEL_RW: Attrs = Attrs::kernel(Access::ReadWrite);
 const KERNEL_RX: Attrs = Attrs::kernel(Access::ReadExecute);

@@ -1,14 +1,12 @@
 //! Random sequences of edits against a plain model: every result, every page, every table, in pgds and in
 //! swapper before and after it is sealed (B39, B46, B68).
 
-mod support;
-
+use crate::support::audit::assert_same;
+use crate::support::kernel::*;
+use crate::support::model::{Model, assert_whole_runs};
+use crate::support::random::Random;
+use crate::support::*;
 use armv7a_mm::table::walk;
-use support::audit::assert_same;
-use support::kernel::*;
-use support::model::{Model, assert_whole_runs};
-use support::random::Random;
-use support::*;
 
 both_formats!(
     b39_b68_user_half,

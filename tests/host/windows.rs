@@ -1,16 +1,14 @@
 //! ioremap and vmalloc: where areas lie, what is mapped there, what is refused, and when addresses and frames come
 //! back.
 
-mod support;
-
+use crate::support::exhaust::exhaust;
+use crate::support::frames::Frames;
+use crate::support::kernel::*;
+use crate::support::model::{Model, pages};
+use crate::support::random::Random;
+use crate::support::*;
 use armv7a_mm::mm::Verdict;
 use armv7a_mm::mm::window::{AreaError, AreaKind, Areas, PhysRange, Vmalloc, WindowError};
-use support::exhaust::exhaust;
-use support::frames::Frames;
-use support::kernel::*;
-use support::model::{Model, pages};
-use support::random::Random;
-use support::*;
 
 both_formats!(
     ioremap_keeps_the_offset,
@@ -475,7 +473,9 @@ fn random_areas<F: Format>() {
                 let first = frames.taken.len();
                 let pages = 1 + random.below(20);
                 if let Ok(area) = window.take(&mut swapper, pages, &mut frames) {
-                    for (page, frame) in support::model::pages(area).zip(&frames.taken[first..]) {
+                    for (page, frame) in
+                        crate::support::model::pages(area).zip(&frames.taken[first..])
+                    {
                         let page = VirtRange::page(VirtAddr(page * PAGE_SIZE));
                         let data = Attrs::kernel(Access::ReadWrite);
                         model.map(page, frame.as_u64(), data).expect("no area over another");

@@ -1,11 +1,8 @@
 //! What a format answers faster than `decode` does, it answers alike: the questions of walks and of ranges.
 
-mod machine;
-mod support;
-
+use crate::machine::attrs::all_attrs;
+use crate::support::*;
 use armv7a_mm::format::Walk;
-use machine::attrs::all_attrs;
-use support::*;
 
 both_formats!(
     walks_agree_with_decode,

@@ -2,18 +2,16 @@
 //! flushed. That each edit obeys break-before-make, publishes before it links and frees after it flushed is
 //! checked by the host machine at every step (`support/host.rs`, `support/debts.rs`).
 
-mod support;
-
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
+use crate::support::audit::assert_same;
+use crate::support::kernel::*;
+use crate::support::model::{Model, assert_whole_runs};
+use crate::support::shape::{Kind, Kind::*, shape};
+use crate::support::*;
 use armv7a_mm::format::EncodeError;
 use armv7a_mm::table::walk;
-use support::audit::assert_same;
-use support::kernel::*;
-use support::model::{Model, assert_whole_runs};
-use support::shape::{Kind, Kind::*, shape};
-use support::*;
 
 both_formats!(
     largest_leaves,

@@ -4,15 +4,12 @@
 //! Over every combination of attributes, in both formats, at every depth that has leaves, alone and in runs: of
 //! attributes, of descriptors, of what a descriptor lets the hardware do, and of live trees.
 
-mod machine;
-mod support;
-
+use crate::machine::attrs::all_attrs;
+use crate::machine::decoders;
+use crate::support::kernel::{Edit, EditUser, empty_swapper, linux, pgd};
+use crate::support::*;
 use armv7a_mm::format::Walk;
 use armv7a_mm::format::control::Registers;
-use machine::attrs::all_attrs;
-use machine::decoders;
-use support::kernel::{Edit, EditUser, empty_swapper, linux, pgd};
-use support::*;
 
 both_formats!(
     properties_are_set_and_cleared,

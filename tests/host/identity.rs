@@ -1,14 +1,12 @@
 //! Identity mappings beyond the thread's case (`thread.rs`): several at once, beside user space's pages, and in
 //! random sequences against a plain model.
 
-mod support;
-
+use crate::support::audit::assert_same;
+use crate::support::kernel::*;
+use crate::support::model::{Model, assert_whole_runs};
+use crate::support::random::Random;
+use crate::support::*;
 use armv7a_mm::mm::Verdict;
-use support::audit::assert_same;
-use support::kernel::*;
-use support::model::{Model, assert_whole_runs};
-use support::random::Random;
-use support::*;
 
 both_formats!(each_restores_its_own_part, beside_user_pages, no_copy_goes_stale, random_sequences,);
 

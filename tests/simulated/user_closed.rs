@@ -1,17 +1,15 @@
 //! User space closed to the kernel, on the simulated machine, whose TLBs remember what they saw: closed means closed, also
 //! to what a TLB holds.
 
-mod machine;
-
+use crate::machine::fault::Cause;
+use crate::machine::model::fixture::{Fixture, KERNEL, USER};
+use crate::machine::regs::Regs;
+use crate::machine::sim::Sim;
+use crate::machine::state::Setup;
+use crate::machine::violation::Found;
 use armv7a_mm::format::control::Registers;
 use armv7a_mm::format::{Classic, Lpae};
 use armv7a_mm::mm::LayoutSpec;
-use machine::fault::Cause;
-use machine::model::fixture::{Fixture, KERNEL, USER};
-use machine::regs::Regs;
-use machine::sim::Sim;
-use machine::state::Setup;
-use machine::violation::Found;
 
 /// What an access to `va` may come to, looked at so often that the TLB has all of it.
 fn outcomes(sim: &Sim, va: u32) -> Vec<Found> {

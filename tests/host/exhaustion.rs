@@ -3,12 +3,10 @@
 //!
 //! The numbers of tables are worked out by hand from the ranges and stand as (classic, LPAE).
 
-mod support;
-
-use support::exhaust::exhaust;
-use support::kernel::*;
-use support::model::Model;
-use support::*;
+use crate::support::exhaust::exhaust;
+use crate::support::kernel::*;
+use crate::support::model::Model;
+use crate::support::*;
 
 both_formats!(
     the_root_of_swapper,

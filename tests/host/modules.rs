@@ -1,14 +1,12 @@
 //! The window for modules: written or executed, in the manual's order, within branch range.
 
-mod support;
-
+use crate::support::exhaust::exhaust;
+use crate::support::frames::Frames;
+use crate::support::kernel::*;
+use crate::support::model::Model;
+use crate::support::*;
 use armv7a_mm::mm::Verdict;
 use armv7a_mm::mm::window::{ModuleArea, Modules, WindowError};
-use support::exhaust::exhaust;
-use support::frames::Frames;
-use support::kernel::*;
-use support::model::Model;
-use support::*;
 
 both_formats!(
     b53_written_then_executed,

@@ -1,13 +1,11 @@
 //! The heap that tables come from: sizes, alignment, counts, and what happens when it is full.
 
-mod support;
-
 use std::ptr::NonNull;
 
+use crate::support::*;
 use armv7a_mm::format::Level;
 use armv7a_mm::table::heap::{Incongruent, TableCounts, TableHeap};
 use armv7a_mm::table::mem::{OutOfMemory, TableMemory};
-use support::*;
 
 /// Bytes of the heap.
 const BYTES: usize = 128 << 10;

@@ -1,13 +1,11 @@
 //! The six cases that the mail thread argues, each in both formats.
 
-mod support;
-
+use crate::support::audit::assert_same;
+use crate::support::exhaust::exhaust;
+use crate::support::kernel::*;
+use crate::support::model::{Model, assert_whole_runs};
+use crate::support::*;
 use armv7a_mm::mm::Verdict;
-use support::audit::assert_same;
-use support::exhaust::exhaust;
-use support::kernel::*;
-use support::model::{Model, assert_whole_runs};
-use support::*;
 
 both_formats!(
     window_shares_a_root_entry,
@@ -184,12 +182,12 @@ fn low_vectors_in_a_private_table<F: Format>() {
     let (host, layout) = (Host::<F>::new(), low_vectors_layout(0x4000_0000));
     check_low_vectors(&host, &layout, born::<F>([1, 1, 0], [1, 1, 1]));
     let spec = LayoutSpec { pmds: Pmds::Always, ..*layout.spec() };
-    let (host, layout) = (Host::<F>::new(), support::kernel::layout(spec));
+    let (host, layout) = (Host::<F>::new(), crate::support::kernel::layout(spec));
     check_low_vectors(&host, &layout, born::<F>([1, 1, 0], [1, 4, 1]));
 }
 
 fn low_vectors_layout(page_offset: u32) -> Layout {
-    support::kernel::low_vectors(page_offset)
+    crate::support::kernel::low_vectors(page_offset)
 }
 
 fn check_low_vectors<F: Format>(host: &Host<F>, layout: &Layout, born: [usize; 3]) {

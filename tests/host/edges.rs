@@ -1,8 +1,10 @@
 //! The ends of everything: address 0, the last page, ranges that end at 4 GiB, the last physical page; and
 //! input that is refused with a typed error and changes nothing.
 
-mod support;
-
+use crate::support::audit::assert_same;
+use crate::support::kernel::*;
+use crate::support::model::Model;
+use crate::support::*;
 use armv7a_mm::addr::RangeError;
 use armv7a_mm::format::EncodeError;
 use armv7a_mm::mm::Verdict;
@@ -11,10 +13,6 @@ use armv7a_mm::table::edit::{Editor, Policy, Ties};
 use armv7a_mm::table::mem::{Maintenance, TableMemory};
 use armv7a_mm::table::node::Node;
 use armv7a_mm::table::walk;
-use support::audit::assert_same;
-use support::kernel::*;
-use support::model::Model;
-use support::*;
 
 both_formats!(
     b32_b33_all_of_the_address_space,

@@ -1,9 +1,6 @@
 //! Bugs that other kernels had, and rules of the manual: a test for each row of the table in `README.md` that no
 //! other file answers. A test's name starts with its rows; `readme` checks that the table and the names agree.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod descriptors;
 mod identity;
 mod layouts;

@@ -1,16 +1,14 @@
 //! kmap and kmap_local: any frame for a while, and no slot is used again before it was forgotten.
 
-mod support;
-
 use std::collections::BTreeMap;
 
+use crate::support::exhaust::exhaust;
+use crate::support::kernel::*;
+use crate::support::model::Model;
+use crate::support::random::Random;
+use crate::support::*;
 use armv7a_mm::mm::Verdict;
 use armv7a_mm::mm::window::{AreaError, LocalSlots, Pkmap, WindowError};
-use support::exhaust::exhaust;
-use support::kernel::*;
-use support::model::Model;
-use support::random::Random;
-use support::*;
 
 both_formats!(
     a_frame_has_one_address,

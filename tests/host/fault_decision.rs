@@ -1,12 +1,10 @@
 //! What a kernel is told to do about a fault: every kind of fault, of access, of leaf, from either mode.
 
-mod support;
-
+use crate::support::kernel::*;
+use crate::support::*;
 use armv7a_mm::attr::Marks;
 use armv7a_mm::format::{Fault, FaultKind};
 use armv7a_mm::mm::{Decision, Found, Origin, decide};
-use support::kernel::*;
-use support::*;
 
 both_formats!(
     every_access_to_every_leaf,

@@ -1,10 +1,8 @@
 //! What edits owe, operation by operation. That it is owed at all, and that it is paid in time, is checked
 //! by the host machine in every test (`support/debts.rs`); that it checks, by `bites.rs`.
 
-mod support;
-
-use support::kernel::*;
-use support::*;
+use crate::support::kernel::*;
+use crate::support::*;
 
 both_formats!(
     b44_r2_r29_the_recipe,

@@ -1,8 +1,6 @@
 //! What random sequences once broke, as `cargo xtask soak` printed it.
 
-mod machine;
-
-use machine::model::prelude::*;
+use crate::machine::model::prelude::*;
 
 const UNTOLD: [Step; 8] = [
     Step {

@@ -1,11 +1,9 @@
 //! Address spaces that were freed and are kept for the next pgd_alloc.
 
-mod support;
-
+use crate::support::kernel::*;
+use crate::support::model::Model;
+use crate::support::*;
 use armv7a_mm::mm::Verdict;
-use support::kernel::*;
-use support::model::Model;
-use support::*;
 
 both_formats!(
     comes_back_as_new,

@@ -5,19 +5,17 @@
 //! `d` DSB ISH, `i` ISB, `t` TLB invalidation, `b` BPIALL, `f` free; repetitions count once. The machine's own rules
 //! are on as well.
 
-mod machine;
-
+use crate::machine::Setup;
+use crate::machine::model::fixture::{Fixture, KERNEL, USER, letters, pages, phys, stores, tlbis};
+use crate::machine::state::Event;
+use crate::machine::tlb::Forget;
+use crate::machine::violation::Found;
 use armv7a_mm::addr::VirtAddr;
 use armv7a_mm::attr::{Access, Asid, Attrs, MemoryType};
 use armv7a_mm::format::control::Registers;
 use armv7a_mm::format::{Classic, Lpae};
 use armv7a_mm::mm::Verdict;
 use armv7a_mm::table::edit::LeafSizes;
-use machine::Setup;
-use machine::model::fixture::{Fixture, KERNEL, USER, letters, pages, phys, stores, tlbis};
-use machine::state::Event;
-use machine::tlb::Forget;
-use machine::violation::Found;
 
 /// Runs a body for each format, coherent and not, on one CPU and on four.
 macro_rules! everywhere {

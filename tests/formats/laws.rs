@@ -1,17 +1,14 @@
 //! The laws of a format (`src/format/mod.rs`), over every attribute and over every pattern of the bits that
 //! mean something; and of attributes.
 
-mod machine;
-mod support;
-
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
+use crate::machine::attrs::all_attrs;
+use crate::machine::decoders;
+use crate::support::*;
 use armv7a_mm::format::control::Registers;
 use armv7a_mm::format::{EncodeError, RUN, Runs};
-use machine::attrs::all_attrs;
-use machine::decoders;
-use support::*;
 
 both_formats!(
     entries_come_back,
@@ -201,7 +198,7 @@ fn for_each(end: u64, check: impl Fn(u64) + Sync) {
 
 /// All of 2^32 words, at both depths.
 #[test]
-#[ignore = "minutes in release: cargo test --release --test laws -- --ignored"]
+#[ignore = "minutes in release: cargo test --release --test formats -- --ignored laws"]
 fn every_classic_word_comes_back() {
     for depth in 0..2 {
         for_each(1 << 32, |word| {
@@ -212,7 +209,7 @@ fn every_classic_word_comes_back() {
 
 /// All of the 2^24 patterns, at three depths, with no address bit, with every one alone, and with all.
 #[test]
-#[ignore = "minutes in release: cargo test --release --test laws -- --ignored"]
+#[ignore = "minutes in release: cargo test --release --test formats -- --ignored laws"]
 fn every_long_pattern_comes_back() {
     let single = (12..52).map(|bit| 1 << bit);
     let all = single.chain([0, 0xFF_FFFF_F000, 0xFF_FFE0_0000, 0xFF_C000_0000]);

@@ -1,12 +1,10 @@
 //! Edits whose ends cut leaves and runs, at every depth: what is cut is split, what is not stays as it was,
 //! and what becomes empty is freed. Compared page by page with a plain model.
 
-mod support;
-
-use support::kernel::*;
-use support::model::{Model, assert_whole_runs};
-use support::shape::{Kind::*, shape};
-use support::*;
+use crate::support::kernel::*;
+use crate::support::model::{Model, assert_whole_runs};
+use crate::support::shape::{Kind::*, shape};
+use crate::support::*;
 
 both_formats!(
     cut_a_run_of_blocks,

@@ -1,16 +1,14 @@
 //! What is said in words: each message is another, names what was wrong, and gives the address in question.
 
-mod support;
-
 use std::collections::BTreeSet;
 use std::fmt::Display;
 
+use crate::support::*;
 use armv7a_mm::format::{EncodeError, FaultKind};
 use armv7a_mm::table::error::EditError;
 use armv7a_mm::table::heap::Incongruent;
 use armv7a_mm::table::inspect::LeafKind;
 use armv7a_mm::table::mem::OutOfMemory;
-use support::*;
 
 /// Checks that each of `said` contains its words, and that no two are the same.
 fn assert_told<T: Display>(said: impl IntoIterator<Item = (T, &'static str)>) {

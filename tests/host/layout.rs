@@ -1,15 +1,13 @@
 //! Memory maps: a grid of those that can be, each run through pgd_alloc, faults and pgd_free; every reason
 //! why one cannot be; and what faults mean.
 
-mod support;
-
+use crate::support::audit::assert_same;
+use crate::support::kernel::*;
+use crate::support::model::Model;
+use crate::support::*;
 use armv7a_mm::format::FaultKind;
 use armv7a_mm::format::control::Registers;
 use armv7a_mm::mm::{LayoutError, Verdict, do_translation_fault};
-use support::audit::assert_same;
-use support::kernel::*;
-use support::model::Model;
-use support::*;
 
 both_formats!(
     grid_of_layouts,
@@ -73,6 +71,10 @@ fn check_layout<F: Format>(layout: &Layout, eager: bool) {
         let seen = Model::read_space(&host, roots, layout, layout.kernel());
         old.assert_same(&seen, layout.kernel());
         assert_eq!(pgd.translate(layout.vectors().start()).unwrap().phys, phys(0x6300_0000));
+        // What TTBR1 translates has no entry, or an absent one.
+        let root = pgd.view();
+        let above = root.index(layout.pgd_last::<F>()) + 1..root.count();
+        assert!(root.is_absent(above.clone()), "{above:?} in {:?}", layout.spec());
     }
 
     // The first and the last page of user space, which may lie next to the vectors and the window.
@@ -244,7 +246,7 @@ fn halves() {
 fn layouts_that_cannot_be() {
     use LayoutError::*;
     const OK: LayoutSpec = LayoutSpec::linux(0xC000_0000);
-    let window = support::Window::new;
+    let window = crate::support::Window::new;
     let with = |change: fn(&mut LayoutSpec)| {
         let mut spec = OK;
         change(&mut spec);
