@@ -96,8 +96,7 @@ fn sync_from<F: Format, M: Machine>(
         let entries = Pair::new(swapper, tables, depth, va);
         if entries.present == absent {
             // A leaf that is not sealed may go again, and nobody would take the copy away.
-            let may_go = depth > 0
-                && matches!(F::walk(depth, entries.wanted), Walk::Memory { .. })
+            let may_go = matches!(F::walk(depth, entries.wanted), Walk::Memory { .. })
                 && !swapper.layout.is_copied::<F>(depth, va);
             if entries.wanted == absent || may_go {
                 return Verdict::Kernel;

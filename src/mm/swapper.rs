@@ -276,7 +276,7 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
 
     /// Whether entries at `depth` for part of `range` can hold no leaf any more.
     pub(super) fn is_frozen(&self, depth: usize, range: VirtRange) -> bool {
-        self.sealing.frozen(depth, range.start()) || self.sealing.frozen(depth, range.last())
+        self.sealing.frozen(depth, range.start())
     }
 
     /// No debt yet, about what the kernel half translates.

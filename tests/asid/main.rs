@@ -16,6 +16,7 @@ mod book;
 mod canonical;
 mod explore;
 mod packed;
+mod running;
 mod schedules;
 mod symmetry;
 mod system;

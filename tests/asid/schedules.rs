@@ -16,11 +16,12 @@ use super::tlbs::{All, Tlbs};
 
 const CPUS: usize = 3;
 const ASIDS: usize = CPUS + 2;
-const SPACES: usize = 4;
+/// More than there are numbers: rollovers happen.
+const SPACES: usize = ASIDS + 1;
 
 /// Orders of steps that are tried.
-const SCHEDULES: usize = 3000;
-const SWITCHES: usize = 6;
+const SCHEDULES: usize = 6000;
+const SWITCHES: usize = 8;
 const EDITS: usize = 5;
 
 /// The system with all its TLBs.

@@ -197,6 +197,15 @@ fn for_each(end: u64, check: impl Fn(u64) + Sync) {
 }
 
 /// All of 2^32 words, at both depths.
+/// The last byte below 4 GiB is in reach, and no frame.
+#[test]
+fn the_last_byte_is_misaligned() {
+    let frame = phys(0xFFFF_FFFF);
+    let leaf = Leaf { frame, attrs: Attrs::kernel(Access::Read), run: false, pxn: false };
+    let refused = Err(EncodeError::Misaligned { at: frame });
+    assert_eq!(Classic::encode(1, Entry::Leaf(leaf)), refused);
+}
+
 #[test]
 #[ignore = "minutes in release: cargo test --release --test formats -- --ignored laws"]
 fn every_classic_word_comes_back() {

@@ -48,6 +48,13 @@ fn walks_agree_with_decode<F: Format>() {
     }
 }
 
+/// What is no descriptor at the depth of pages leads nowhere.
+#[test]
+fn what_is_reserved_leads_nowhere() {
+    assert_eq!(Lpae::walk(2, 0x4000_0000 | 0b01), Walk::Fault);
+    assert_eq!(Lpae::decode(2, 0x4000_0000 | 0b01), Entry::Reserved);
+}
+
 fn tables_are_told_from_leaves<F: Format>() {
     for depth in 0..F::LEVELS.len() {
         assert_eq!(F::decode_table(depth, F::Raw::default()), None);
@@ -92,6 +99,10 @@ fn words_step<F: Format>() {
 }
 
 fn entries_lie_side_by_side<F: Format>() {
+    let last = F::LEVELS.len() - 1;
+    for depth in [last, last + 1, 7, usize::MAX] {
+        assert_eq!(F::level(depth), &F::LEVELS[last], "nothing lies deeper");
+    }
     for level in F::LEVELS {
         assert_eq!(level.entries() << level.entry_shift, level.table_bytes());
         assert_eq!(level.table_bytes(), 1 << level.table_shift());

@@ -22,6 +22,7 @@ both_formats!(
     a_page_of_a_larger_leaf_gets_a_copy,
     the_last_owner_writes_again,
     old_leaves_become_young,
+    pages_beside_the_low_vectors,
     random_families,
 );
 
@@ -70,6 +71,23 @@ fn populate<F: Format>(pgd: &mut Space<'_, F>) {
     ] {
         pgd.map_at(range(start, end), to, attrs, LeafSizes::PAGES).unwrap();
     }
+}
+
+/// Their table is there from birth, so nothing is made when user space's first page comes beside them.
+fn pages_beside_the_low_vectors<F: Format>() {
+    let (host, layout) = (Host::<F>::new(), low_vectors(0xC000_0000));
+    let mut swapper = swapper(&host, &layout);
+    let [mut parent, mut child] = [pgd(&host, &mut swapper), pgd(&host, &mut swapper)];
+    for at in [0x4000_0000, 0x2000] {
+        parent.map_at(range(at, at + 0x1000), 0x7000_0000, DATA, LeafSizes::PAGES).unwrap();
+    }
+    let before = read(&host, &parent);
+    assert_eq!(before.0.len(), 2);
+    let mut frames = Frames::new(&host, 0);
+    fork(&mut parent, &mut child, layout.user(), &mut frames).unwrap();
+    assert_eq!(read(&host, &child).0, cow(&before).0);
+    free(&host, parent);
+    free(&host, child);
 }
 
 fn both_lose_the_write<F: Format>() {

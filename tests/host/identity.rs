@@ -8,7 +8,15 @@ use crate::support::random::Random;
 use crate::support::*;
 use armv7a_mm::mm::Verdict;
 
-both_formats!(each_restores_its_own_part, beside_user_pages, no_copy_goes_stale, random_sequences,);
+both_formats!(
+    each_restores_its_own_part,
+    beside_user_pages,
+    the_table_stays_open_for_the_others,
+    nothing_else_is_one,
+    what_it_cuts_must_be_in_reach,
+    no_copy_goes_stale,
+    random_sequences,
+);
 
 /// More than one at a time: each del restores its own part.
 fn each_restores_its_own_part<F: Format>() {
@@ -65,6 +73,80 @@ fn beside_user_pages<F: Format>() {
     let taken = pgd.identity_add(range(0x402F_F000, 0x4030_3000), Access::Read).unwrap_err();
     assert!(matches!(taken, EditError::Mapped { at: VirtAddr(0x4030_0000), .. }), "{taken:?}");
     assert_same(&host.snapshot(), &untouched);
+}
+
+/// Of two beside user space's page, in one table or in two, the one that goes leaves the other as it was.
+fn the_table_stays_open_for_the_others<F: Format>() {
+    let (host, layout) = (Host::<F>::new(), linux());
+    let mut swapper = swapper(&host, &layout);
+    let mut pgd = swapper.pgd_alloc().unwrap();
+    let user = Attrs::user(Access::ReadExecute);
+    for at in [0x4030_0000, 0x4050_0000] {
+        pgd.map_at(range(at, at + 0x1000), 0x7000_0000, user, LeafSizes::PAGES).unwrap();
+    }
+    let untouched = host.snapshot();
+    let stays = range(0x4030_4000, 0x4030_6000);
+    pgd.identity_add(stays, Access::ReadExecute).unwrap();
+    let one = host.snapshot();
+    // In the same table; in the table beside it; a section or block.
+    for (start, end) in
+        [(0x4030_8000, 0x4030_9000), (0x4050_8000, 0x4050_9000), (0x4060_0000, 0x4080_0000)]
+    {
+        pgd.identity_add(range(start, end), Access::ReadExecute).unwrap();
+        pgd.identity_del(range(start, end)).unwrap();
+        assert_same(&host.snapshot(), &one);
+        host.audit(swapper.root(), &[pgd.root()]);
+    }
+    pgd.identity_del(stays).unwrap();
+    assert_same(&host.snapshot(), &untouched);
+}
+
+/// An identity mapping maps memory to itself, for the kernel.
+fn nothing_else_is_one<F: Format>() {
+    let (host, layout) = (Host::<F>::new(), linux());
+    let mut swapper = swapper(&host, &layout);
+    let mut pgd = swapper.pgd_alloc().unwrap();
+    let kernel = Attrs::kernel(Access::ReadWrite).with_global(false);
+    let user = Attrs::user(Access::ReadWrite);
+    for (at, to, attrs) in [
+        (0x4010_0000, 0x4010_0000, user),
+        (0x4020_0000, 0x4020_1000, kernel),
+        (0x4030_0000, 0x4030_1000, user),
+    ] {
+        let page = VirtRange::page(VirtAddr(at));
+        pgd.map_at(page, to, attrs, LeafSizes::PAGES).unwrap();
+        let before = host.snapshot();
+        assert_eq!(pgd.identity_del(page), Err(EditError::NotMapped { at: VirtAddr(at) }));
+        assert_same(&host.snapshot(), &before);
+    }
+    // Swapper's map their addresses to others, for every address space.
+    for at in [0xC010_0000, 0xC030_0000, 0xF200_0000] {
+        let page = VirtRange::page(VirtAddr(at));
+        assert_eq!(pgd.identity_del(page), Err(EditError::NotMapped { at: VirtAddr(at) }));
+    }
+}
+
+/// What it takes out of a larger leaf is mapped in smaller ones meanwhile: not where these do not reach the memory.
+fn what_it_cuts_must_be_in_reach<F: Format>() {
+    let layout = layout(LayoutSpec::linux(0x4000_0000));
+    let ram = 0x1_0000_0000;
+    let host = Host::<F>::new();
+    let mut swapper = high_ram(&host, &layout, ram);
+    let mut pgd = swapper.pgd_alloc().unwrap();
+    let before = host.snapshot();
+    // A section of a supersection; a page of it.
+    for (start, end) in [(0x8020_0000, 0x8040_0000), (0x8020_1000, 0x8020_2000)] {
+        let added = pgd.identity_add(range(start, end), Access::ReadExecute);
+        let reaches = !matches!(
+            added,
+            Err(EditError::Encode(armv7a_mm::format::EncodeError::OutOfReach { .. }))
+        );
+        assert_eq!(reaches, !is_classic::<F>(), "{added:?}");
+        if added.is_ok() {
+            pgd.identity_del(range(start, end)).unwrap();
+        }
+        assert_same(&host.snapshot(), &before);
+    }
 }
 
 /// A fault brings no leaf into the tables of an identity mapping that swapper may take away again.

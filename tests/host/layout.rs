@@ -12,6 +12,9 @@ use armv7a_mm::mm::{LayoutError, Verdict, do_translation_fault};
 both_formats!(
     grid_of_layouts,
     grid_of_layouts_with_eager_windows,
+    private_tables_stay,
+    what_is_copied,
+    both_halves_are_visited,
     b64_r17_r18_nothing_above_the_border_is_copied,
     identity_mappings_end_at_the_border,
     b11_verdicts,
@@ -20,6 +23,7 @@ both_formats!(
 );
 
 const DATA: Attrs = Attrs::kernel(Access::ReadWrite);
+const USER: Attrs = Attrs::user(Access::ReadWrite);
 
 /// Three sizes of user space × four placements of the window × vectors × where TTBR1 takes over: nowhere, where the
 /// kernel's linear map begins or the window does, and at 2 GiB whatever lies there.
@@ -113,6 +117,89 @@ fn check_layout<F: Format>(layout: &Layout, eager: bool) {
     assert_same(&host.snapshot_of(swapper.root()), &mine);
     host.audit(swapper.root(), &[]);
     assert_eq!(host.counts().iter().sum::<usize>(), mine.tables());
+}
+
+/// A private table stays for the pgd's life, also when there is nothing in it: a fault that needs it cannot allocate.
+fn private_tables_stay<F: Format>() {
+    for spec in [LayoutSpec::linux(0xC000_0000), *low_vectors(0xC000_0000).spec()] {
+        let (host, layout) = (Host::<F>::new(), layout(spec));
+        let mut swapper = empty_swapper(&host, &layout);
+        let mut pgd = pgd(&host, &mut swapper);
+        let born = host.snapshot();
+        for at in [layout.user().start(), VirtAddr(0x4000_0000), layout.user().last()] {
+            let page = VirtRange::page(at);
+            for take in [Pgd::unmap, Pgd::clear] {
+                pgd.map_at(page, 0x7000_0000, USER, LeafSizes::PAGES).unwrap();
+                // SAFETY: nobody reaches memory through these tables.
+                unsafe { take(&mut pgd, page) }.unwrap().pay();
+                assert_same(&host.snapshot(), &born);
+            }
+        }
+        free(&host, pgd);
+    }
+}
+
+/// Where pgds hold copies: root entries of the kernel half, what is below a private table, and the low vectors' page.
+fn what_is_copied<F: Format>() {
+    let last = F::LEVELS.len() - 1;
+    let at = |layout: &Layout, va| -> Vec<usize> {
+        (0..=last).filter(|&depth| layout.is_copied::<F>(depth, VirtAddr(va))).collect()
+    };
+    let window = if is_classic::<F>() { vec![0] } else { vec![0, 1] };
+    for (vectors, zero) in [(Vectors::High, vec![]), (Vectors::Low, vec![last])] {
+        let layout = layout(LayoutSpec { vectors, ..LayoutSpec::linux(0xC000_0000) });
+        for (va, wanted) in [
+            (0, &zero),
+            (0xFFF, &zero),
+            (0x1000, &vec![]),
+            (0x4000_0000, &vec![]),
+            (0xBEFF_FFFF, &vec![]),
+            (0xBF00_0000, &window),
+            (0xC000_0000, &vec![0]),
+            (u32::MAX, &vec![0]),
+        ] {
+            assert_eq!(at(&layout, va), *wanted, "{va:#x}, {vectors:?}");
+        }
+    }
+}
+
+/// Both halves are seen as they are walked: what the pgd has, up to its last address, and swapper's above.
+fn both_halves_are_visited<F: Format>() {
+    let border = 0x8000_0000;
+    let splits = [LayoutSpec::linux(border), LayoutSpec::linux(border).split_at(border)];
+    for spec in splits {
+        let (host, layout) = (Host::<F>::new(), layout(spec));
+        let mut swapper = empty_swapper(&host, &layout);
+        let mut pgd = pgd(&host, &mut swapper);
+        let page = |at| VirtRange::page(VirtAddr(at));
+        pgd.map_at(page(0x4000_0000), 0x7000_0000, USER, LeafSizes::PAGES).unwrap();
+        let last = layout.pgd_last::<F>();
+        // On both sides of the border, and the last pages there are.
+        let kernel = [0x7FFF_F000, 0x8000_0000, 0xFFFF_E000, 0xFFFF_F000];
+        for at in kernel {
+            swapper.map_at(page(at), 0x7100_0000, DATA, LeafSizes::PAGES).unwrap();
+            // The vectors' table is there from birth.
+            let seen = VirtAddr(at) > last || at >= 0xFFFF_0000;
+            assert_eq!(pgd.translate(VirtAddr(at + 0xFFF)).is_some(), seen, "{at:#x}");
+            if !seen {
+                assert_eq!(touch(&swapper, &pgd, at), Verdict::Retry);
+            }
+        }
+        let visited = |range| {
+            let mut seen = Vec::new();
+            let end = pgd.visit(range, |mapped| {
+                seen.push(mapped.range.start().0);
+                std::ops::ControlFlow::<()>::Continue(())
+            });
+            assert!(end.is_continue());
+            seen
+        };
+        assert_eq!(visited(VirtRange::ALL)[..], [&[0x4000_0000][..], &kernel].concat());
+        assert_eq!(visited(range(0x7FFF_F000, 0x8000_1000)), kernel[..2]);
+        assert_eq!(visited(range(0x8000_0000, 0xFFFF_F000)), kernel[1..3]);
+        assert_eq!(visited(page(0xFFFF_F000)), kernel[3..]);
+        free(&host, pgd);
+    }
 }
 
 /// With TTBR1 at a border a pgd has nothing from there on: its root is as small as the hardware allows, swapper's

@@ -78,8 +78,8 @@ impl Registers for Lpae {
 
     fn decode_par(par: u64) -> Result<Answer, Fault> {
         if par & 1 != 0 {
-            // STATUS in bits 6:1; DFSR has it in 5:0, with bit 9 naming the layout (B4.1, PAR and DFSR).
-            return Err(Self::decode_fault((par >> 1 & 0x3F) as u32 | 1 << 9, false));
+            // STATUS in bits 6:1; DFSR has it in 5:0 (B4.1, PAR and DFSR).
+            return Err(Self::decode_fault((par >> 1 & 0x3F) as u32, false));
         }
         let share = match par >> 7 & 0b11 {
             0b10 => Shareability::Outer,

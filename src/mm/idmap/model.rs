@@ -31,8 +31,7 @@ impl<'m, F: Format, M: Machine> Model<'m, F, M> {
             Self::Leaf { start, leaf } => (*start, *leaf),
         };
         let frame = PhysAddr::truncate(leaf.frame.as_u64() + u64::from(va.0 - start.0));
-        // Privileged execution is swapper's own.
-        F::encode(depth, Entry::Leaf(Leaf { frame, run: false, pxn: false, ..leaf }))
+        F::encode(depth, Entry::Leaf(Leaf { frame, run: false, ..leaf }))
     }
 
     /// Checks that all [entries](Self::entry) of the table at `depth` that translates `va` can be written. Below

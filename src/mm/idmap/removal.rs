@@ -27,7 +27,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
             let span = node.span(range.start(), index);
             let Some(part) = span.intersection(range) else { continue };
             match node.entry(index) {
-                Entry::Table(table) if table.owner != Owner::Swapper => {
+                Entry::Table(table) => {
                     // SAFETY: the entry was just read from this node.
                     self.plan_removal(&unsafe { node.child(table) }, part)?;
                 }

@@ -50,7 +50,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     ) -> bool {
         let depth = F::LEVELS.len() - 1;
         let above = &F::LEVELS[depth - 1];
-        let frozen = |depth| self.frozen(depth, range.start()) || self.frozen(depth, range.last());
+        let frozen = |depth| self.frozen(depth, range.start());
         let last = phys.checked_add(range.bytes() - 1);
         let reached =
             last.is_some_and(|last| Self::is_reached(PhysAddr::truncate(last.as_u64() & !0xfff)));

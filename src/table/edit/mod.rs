@@ -69,7 +69,8 @@ pub struct Policy<'p, 'm> {
 /// What of a tree its editor must leave as it is.
 pub trait Ties {
     /// Whether the entry for `va` at `depth` was copied elsewhere: it may go from absent to a table, and
-    /// nothing else. Asked of [`Owner::Swapper`]'s tree alone; no other is copied from.
+    /// nothing else. Asked of [`Owner::Swapper`]'s tree alone; no other is copied from. What is copied ends at a border
+    /// and begins at none that an edit crosses: if any address of an edit is frozen, so is its first.
     fn frozen(&self, depth: usize, va: VirtAddr) -> bool;
     /// Whether the table that the entry for `va` at `depth` points to stays when it becomes empty.
     fn keeps(&self, depth: usize, va: VirtAddr) -> bool;

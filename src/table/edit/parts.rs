@@ -99,7 +99,7 @@ impl<F: Format, M: Machine> Editor<'_, '_, F, M> {
         if !level.leaf || !Self::is_pte(depth) && !mapping.sizes.contains(LeafSizes::BLOCKS) {
             return parts;
         }
-        if self.frozen(depth, range.start()) || self.frozen(depth, range.last()) {
+        if self.frozen(depth, range.start()) {
             return parts;
         }
         if Self::is_pte(depth) && !mapping.sizes.contains(LeafSizes::RUNS) {

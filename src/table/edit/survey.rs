@@ -116,7 +116,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         survey: &mut dyn Survey<F, M>,
     ) -> Result<(), EditError> {
         let depth = node.depth();
-        let frozen = self.frozen(depth, range.start()) || self.frozen(depth, range.last());
+        let frozen = self.frozen(depth, range.start());
         if Self::is_pte(depth) && !frozen && survey.ptes(node, range)? {
             return Ok(());
         }
