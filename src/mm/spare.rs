@@ -9,7 +9,7 @@ use super::layout::Layout;
 use super::pgd::Pgd;
 use super::swapper::Swapper;
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
-use crate::format::{Descriptor, Format, Walk};
+use crate::format::{Descriptor, Format};
 use crate::table::flush::{forget_space, publish};
 use crate::table::mem::{Machine, TableMemory};
 use crate::table::node::Node;
@@ -67,8 +67,6 @@ pub(super) struct Spares {
     count: usize,
     /// Whether the first entry is user space's, so that there is a place for the chain.
     chained: bool,
-    /// The root entry that user space and the kernel share, where a pgd has a private table from birth.
-    shared: Option<usize>,
     /// log2 of how much smaller than swapper's a pgd's root is.
     cut: u16,
 }
@@ -76,24 +74,15 @@ pub(super) struct Spares {
 impl Spares {
     /// None yet, of pgds in this layout.
     pub(super) fn new<F: Format>(layout: &Layout) -> Self {
-        let border = layout.task_size();
-        let shared = layout.has_private_table::<F>(border).then(|| F::LEVELS[0].index(border));
         let chained = !layout.low_vectors() && !layout.has_private_table::<F>(VirtAddr(0));
         let cut = F::LEVELS[0].bits - layout.pgd_level::<F>().bits;
-        Self { first: None, count: 0, chained, shared, cut: cut as u16 }
+        Self { first: None, count: 0, chained, cut: cut as u16 }
     }
 
     /// log2 of how much smaller than swapper's a pgd's root is.
     #[inline]
     pub(super) fn cut(&self) -> u16 {
         self.cut
-    }
-
-    /// Whether the tree at `root` can be kept: not if its private table is gone.
-    #[inline]
-    fn takes<F: Format, M: TableMemory>(&self, root: &Node<'_, F, M>) -> bool {
-        let intact = |raw| matches!(F::walk(0, raw), Walk::Table(_)) && !F::is_marked(raw);
-        self.chained && self.shared.is_none_or(|index| intact(root.load(index)))
     }
 
     /// Takes a root out, its first entry absent again.
@@ -141,7 +130,7 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
     pub unsafe fn pgd_free(&mut self, pgd: Pgd<'m, F, M>) {
         // SAFETY: the caller vouches that nobody walks the tree.
         unsafe {
-            if pgd.is_as_new() && self.spares.takes(&pgd.root) {
+            if pgd.is_as_new() && self.spares.chained {
                 // It may have run. Walk caches know the private tables by its identifier; the next owner has
                 // another one, and would not make them forget.
                 forget_space(self.machine(), pgd.whose);
@@ -158,7 +147,8 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
     unsafe fn retire(&mut self, mut pgd: Pgd<'m, F, M>) {
         // SAFETY: the caller vouches that nobody walks the tree.
         unsafe {
-            if pgd.hides_kernel || !self.spares.takes(&pgd.root) {
+            // What hid the kernel's mappings may have taken a private table's place.
+            if pgd.hides_kernel || !self.spares.chained {
                 return pgd.pgd_free();
             }
             reclaim(&mut pgd);

@@ -1,5 +1,6 @@
 //! Copy-on-write: what parent and child may do after a fork, what is counted, what a write makes of it.
 
+use crate::support::audit::assert_same;
 use crate::support::exhaust::exhaust;
 use crate::support::frames::Frames;
 use crate::support::kernel::*;
@@ -23,6 +24,7 @@ both_formats!(
     the_last_owner_writes_again,
     old_leaves_become_young,
     pages_beside_the_low_vectors,
+    no_table_for_what_is_not_shared,
     random_families,
 );
 
@@ -86,6 +88,27 @@ fn pages_beside_the_low_vectors<F: Format>() {
     let mut frames = Frames::new(&host, 0);
     fork(&mut parent, &mut child, layout.user(), &mut frames).unwrap();
     assert_eq!(read(&host, &child).0, cow(&before).0);
+    free(&host, parent);
+    free(&host, child);
+}
+
+/// A table of the parent's that maps nothing in the range makes none of the child's.
+fn no_table_for_what_is_not_shared<F: Format>() {
+    let (host, layout) = (Host::<F>::new(), linux());
+    let mut swapper = swapper(&host, &layout);
+    let [mut parent, mut child] = [pgd(&host, &mut swapper), pgd(&host, &mut swapper)];
+    let page = range(0x4020_5000, 0x4020_6000);
+    parent.map_at(page, 0x7000_0000, DATA, LeafSizes::PAGES).unwrap();
+    let mut frames = Frames::new(&host, 0);
+    let before = host.snapshot();
+    for (start, end) in
+        [(0x4020_0000, 0x4020_5000), (0x4020_6000, 0x4030_0000), (0x4000_0000, 0x4020_0000)]
+    {
+        fork(&mut parent, &mut child, range(start, end), &mut frames).unwrap();
+        assert_same(&host.snapshot(), &before);
+    }
+    fork(&mut parent, &mut child, range(0x4000_0000, 0x4060_0000), &mut frames).unwrap();
+    assert_eq!(read(&host, &child).0.len(), 1);
     free(&host, parent);
     free(&host, child);
 }

@@ -18,6 +18,7 @@ both_formats!(
     b32_b33_all_of_the_address_space,
     b38_first_and_last_page,
     b14_b17_r24_last_physical_page,
+    the_vectors_alone_are_below,
     b33_r19_misaligned_and_overflowing,
     not_this_trees_to_edit,
     b10_sealed_entries,
@@ -189,6 +190,18 @@ fn b14_b17_r24_last_physical_page<F: Format>() {
     assert_eq!(map(run, phys(0xFF_FF00_0000)), Ok(()), "supersections and blocks reach the end");
     assert!(map(range(0x4000_0000, 0x4100_1000), phys(0xFF_FF00_0000)).is_err());
     assert_eq!(host.counts(), [1, 0, 0]);
+}
+
+/// Beside the page of low vectors nothing in the user half is swapper's.
+fn the_vectors_alone_are_below<F: Format>() {
+    let (host, layout) = (Host::<F>::new(), low_vectors(0xC000_0000));
+    let mut swapper = swapper(&host, &layout);
+    for at in [0x1000, 0x2000, 0x4000_0000] {
+        let refused = Err(EditError::OutOfBounds { at: VirtAddr(at) });
+        let page = VirtRange::page(VirtAddr(at));
+        assert_eq!(swapper.map_at(page, 0x7000_0000, DATA, LeafSizes::PAGES), refused);
+        assert_eq!(swapper.unmap_now(page), refused);
+    }
 }
 
 fn b33_r19_misaligned_and_overflowing<F: Format>() {

@@ -3,6 +3,7 @@
 
 use crate::support::kernel::*;
 use crate::support::*;
+use armv7a_mm::table::context::Context;
 
 both_formats!(
     b44_r2_r29_the_recipe,
@@ -10,6 +11,7 @@ both_formats!(
     b32_b50_at_the_top_of_the_address_space,
     r2_code_is_predicted,
     merged_debts_are_paid_once,
+    debts_of_one_context_stay_its_own,
     an_unpaid_debt_is_paid_when_dropped,
     nothing_changed_nothing_owed,
     freeing_an_address_space,
@@ -158,6 +160,42 @@ fn merged_debts_are_paid_once<F: Format>() {
     let tables = if is_classic::<F>() { 2 } else { 4 };
     assert_eq!(log.len(), 4 + tables, "both address spaces' tables are freed");
     host.audit(swapper.root(), &pgds.each_ref().map(Pgd::root));
+}
+
+/// A space that no CPU ran has nothing in any TLB, however many debts are merged; with another's they are everybody's.
+fn debts_of_one_context_stay_its_own<F: Format>() {
+    let (host, layout) = (Host::<F>::new(), linux());
+    let mut swapper = swapper(&host, &layout);
+    let [mut one, mut other] = [(); 2].map(|()| swapper.pgd_alloc().unwrap());
+    let contexts = [&one, &other].map(|pgd| Context::new(pgd.root()));
+    for (pgd, context) in [&mut one, &mut other].into_iter().zip(&contexts) {
+        pgd.map_at(pages(BASE, 4), 0x7000_0000, USER, LeafSizes::PAGES).unwrap();
+        assert_eq!(pgd.asid(), None);
+        // SAFETY: no CPU runs it, and the context outlives it.
+        unsafe { pgd.set_context(context) };
+        assert_eq!(pgd.asid(), None);
+    }
+    host.take_log();
+    let mut debt = one.unmap_late(pages(BASE, 1)).unwrap();
+    debt.merge(one.unmap_late(pages(BASE + PAGE_SIZE, 1)).unwrap());
+    debt.pay();
+    assert!(!host.take_log().iter().any(|op| op.is_tlbi()));
+    let mut debt = one.unmap_late(pages(BASE + 2 * PAGE_SIZE, 1)).unwrap();
+    debt.merge(other.unmap_late(pages(BASE, 1)).unwrap());
+    debt.pay();
+    assert_eq!(
+        host.take_log().iter().filter(|op| op.is_tlbi()).count(),
+        3,
+        "by address, in all spaces"
+    );
+    // SAFETY: as above.
+    unsafe { one.set_asid(Some(ASID)) };
+    assert_eq!(one.asid(), Some(ASID));
+    // SAFETY: no TTBR ever held them.
+    unsafe {
+        one.pgd_free();
+        other.pgd_free();
+    }
 }
 
 fn an_unpaid_debt_is_paid_when_dropped<F: Format>() {

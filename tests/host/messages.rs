@@ -5,6 +5,8 @@ use std::fmt::Display;
 
 use crate::support::*;
 use armv7a_mm::format::{EncodeError, FaultKind};
+use armv7a_mm::mm::window::{AreaError, WindowError};
+use armv7a_mm::table::context::Context;
 use armv7a_mm::table::error::EditError;
 use armv7a_mm::table::heap::Incongruent;
 use armv7a_mm::table::inspect::LeafKind;
@@ -82,6 +84,29 @@ fn a_fault() {
         (Coprocessor, "coprocessor"),
         (Reserved(0x3F), "reserved status 0x3f"),
     ]);
+}
+
+#[test]
+fn a_window() {
+    let full = AreaError::WindowFull;
+    let many = AreaError::TooManyAreas;
+    assert_told([(many, "list of areas is full"), (full, "no gap of that size")]);
+    assert_told([
+        (WindowError::Empty, "no byte"),
+        (
+            WindowError::PhysOverflow { start: phys(0x8765_4000) },
+            "0x0087654000 ends beyond 40 bits",
+        ),
+        (WindowError::Ram { at: phys(0x8765_4000) }, "0x0087654000 is RAM"),
+        (WindowError::Area(full), "no gap of that size"),
+        (WindowError::NoSuchArea { at: AT }, "starts at 0xc1234000"),
+        (WindowError::OutOfFrames, "no frame is left"),
+        (WindowError::OutOfOrder { last: AT }, "0xc1234000 was mapped later"),
+        (WindowError::Edit(EditError::Misaligned), "page boundaries"),
+    ]);
+    let context = Context::new(phys(0x8000_4000));
+    let told = format!("{context:?}");
+    assert!(told.contains("0x0080004000") && told.contains("None"), "{told}");
 }
 
 #[test]

@@ -16,6 +16,7 @@ both_formats!(
     ioremap_refuses,
     b62_r20_ram_has_one_type,
     ioremap_chooses_leaves,
+    ioremap_aligns_for_leaves,
     addresses_are_free_after_a_flush,
     what_another_cpu_pays_is_complete,
     vmalloc_scattered,
@@ -255,6 +256,26 @@ fn ioremap_chooses_leaves<F: Format>() {
 }
 
 /// Addresses that may be in a TLB are not given out; one flush pays for all.
+/// Addresses are as the memory is aligned, as far as leaves of that size may still be made.
+fn ioremap_aligns_for_leaves<F: Format>() {
+    for sealed in [false, true] {
+        let (host, layout) = (Host::<F>::new(), linux());
+        let mut swapper = swapper(&host, &layout);
+        if sealed {
+            swapper.seal().unwrap();
+        }
+        let mut window: Window<'_, F, 8> = Vmalloc::new(range(0xF100_3000, 0xF1F0_0000));
+        assert_eq!(window.io(&mut swapper, 0x7000_0000, 0x1000), Ok(VirtAddr(0xF100_3000)));
+        // Sections are the root's own, which pgds have copies of; large pages and LPAE's blocks are not.
+        let wanted = match (is_classic::<F>(), sealed) {
+            (true, false) => 0xF110_0000,
+            (true, true) => 0xF101_0000,
+            (false, _) => 0xF120_0000,
+        };
+        assert_eq!(window.io(&mut swapper, 0x7020_0000, 0x20_0000), Ok(VirtAddr(wanted)));
+    }
+}
+
 fn addresses_are_free_after_a_flush<F: Format>() {
     let (host, layout) = (Host::<F>::new(), linux());
     let mut swapper = swapper(&host, &layout);
@@ -524,6 +545,7 @@ fn areas_against_a_model() {
         // Pages in use with their guards, and areas: in use and retired.
         let mut used = vec![false; 300];
         let (mut live, mut old) = (Vec::<VirtRange>::new(), Vec::<VirtRange>::new());
+        assert_eq!(areas.allocate(0, 12, 0, IO), Err(AreaError::WindowFull), "no area is empty");
         let span = |area: &VirtRange| {
             let first = (area.start().0 / PAGE_SIZE - FIRST) as usize;
             first..first + (area.bytes() / u64::from(PAGE_SIZE)) as usize + 1
