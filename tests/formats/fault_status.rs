@@ -115,7 +115,10 @@ fn check<F: Format>(rows: &[Row], bits: u32, word: impl Fn(u32) -> u32) {
                 address_valid,
                 domain: (has_domain && !instruction).then_some(9),
             };
-            assert_eq!(F::decode_fault(fsr, instruction), wanted, "{} {fsr:#x}", F::NAME);
+            let fault = F::decode_fault(fsr, instruction);
+            assert_eq!(fault, wanted, "{} {fsr:#x}", F::NAME);
+            let far = VirtAddr(0x8765_4321);
+            assert_eq!(fault.address(far.0), address_valid.then_some(far));
         }
     }
 }

@@ -386,5 +386,12 @@ pub fn run<F: Registers>(
     }
     sim.run_on(was);
     watch.on[cpu] = space.map(|(id, _)| id);
+    if let Some((id, context)) = space
+        && id != 0
+    {
+        let on = watch.on.iter().enumerate().filter(|(_, on)| **on == Some(id));
+        let wanted = on.fold(0, |cpus, (cpu, _)| cpus | 1 << cpu);
+        assert_eq!(contexts.running(context), wanted, "the CPUs that run space {id}");
+    }
     watch.roots[cpu] = space.map_or(watch.kernel_root, |(_, context)| context.root().as_u64());
 }
