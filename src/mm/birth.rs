@@ -12,7 +12,7 @@ use super::pgd::{Birth, Kind, Pgd};
 use super::spare::Regions;
 use super::swapper::Swapper;
 use crate::addr::{VirtAddr, VirtRange};
-use crate::format::{Format, Walk};
+use crate::format::{Format, Level, Walk};
 use crate::table::context::Whose;
 use crate::table::flush::publish;
 use crate::table::mem::{Machine, OutOfMemory};
@@ -31,7 +31,7 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
     /// [`OutOfMemory`]; all that was allocated was given back.
     #[inline]
     pub fn pgd_alloc(&mut self) -> Result<Pgd<'m, F, M>, OutOfMemory> {
-        match self.spares.take(self.machine()) {
+        match self.spares.take(self.machine, self.shape.cut) {
             Some(root) => Ok(self.adopt(root)),
             None => self.pgd_build(),
         }
@@ -40,11 +40,8 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
     /// The address space at `root`, which has an empty user half.
     #[inline]
     pub(super) fn adopt(&self, root: Node<'m, F, M>) -> Pgd<'m, F, M> {
-        let swapper = self.view();
-        // SAFETY: the same root; what is cut off is not there.
-        let root = unsafe { Node::cut_root(root.machine(), root.table(), self.spares.cut()) };
         Pgd {
-            swapper,
+            swapper: self.view(),
             root,
             features: self.features(),
             whose: Whose::Everyone,
@@ -59,23 +56,25 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
     /// Makes an address space from nothing. All that may fail comes first, so that a failure leaves swapper as it was.
     #[cold]
     fn pgd_build(&mut self) -> Result<Pgd<'m, F, M>, OutOfMemory> {
-        let (machine, layout) = (self.machine(), self.layout());
-        let root = machine.allocate(layout.pgd_level::<F>())?;
+        let machine = self.machine();
+        let root = machine.allocate(self.shape.level)?;
         // SAFETY: fresh from the allocator.
-        let root = unsafe { Node::cut_root(machine, root, self.spares.cut()) };
-        let draft = Draft::new(root, self.view().root, layout);
-        let copied = draft.copied();
+        let root = unsafe { Node::cut_root(machine, root, self.shape.cut) };
+        let draft = Draft { root, swapper: self.view().root };
+        let copied = self.shape.copied.clone();
         // SAFETY: nobody walks the tree yet.
         unsafe {
             root.zero_unlinked(0..copied.start);
-            root.zero_unlinked(copied.end..root.count());
-            if let Err(error) = draft.link_tables().and_then(|()| self.seal()) {
+            if copied.end < root.count() {
+                root.zero_unlinked(copied.end..root.count());
+            }
+            if let Err(error) = draft.link_tables(&self.shape).and_then(|()| self.seal()) {
                 root.zero_unlinked(copied);
                 self.give_back(root);
                 return Err(error);
             }
             root.copy_unlinked(&draft.swapper, copied);
-            draft.fill_private();
+            draft.fill_private(&self.shape);
         }
         root.clean(root.all());
         publish(machine);
@@ -94,11 +93,40 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
         // SAFETY: the caller answers for it; the root goes first, as it points to the others.
         unsafe {
             pgd.editor().give_up_tree(&root, &mut tables);
-            self.machine().free(root.table(), self.layout().pgd_level::<F>());
+            self.machine().free(root.table(), self.shape.level);
         }
         // No address was translated, so this is memory alone.
         debug_assert!(tables.is_empty());
         tables.pay();
+    }
+}
+
+/// What every pgd of a layout has from birth, worked out once.
+pub(super) struct Shape {
+    /// The root's geometry.
+    level: &'static Level,
+    /// log2 of how much smaller than swapper's the root is.
+    pub(super) cut: u16,
+    low_vectors: bool,
+    /// The root entries below which a pgd has a table of its own, but where swapper has a block.
+    private: Range<usize>,
+    /// The root entries that are swapper's, whatever it maps there: the kernel half's, behind the private ones.
+    copied: Range<usize>,
+    /// What of the kernel half a pgd translates.
+    kernel: Option<VirtRange>,
+}
+
+impl Shape {
+    /// That of the layout's pgds.
+    pub(super) fn new<F: Format>(layout: &Layout) -> Self {
+        let (root, level) = (&F::LEVELS[0], layout.pgd_level::<F>());
+        let (private, kernel) = (layout.private_tables::<F>(), layout.pgd_kernel::<F>());
+        let count = level.entries();
+        let copied = kernel.map_or(count..count, |kernel| {
+            root.index(kernel.start()).max(private.end)..root.index(kernel.last()) + 1
+        });
+        let cut = (root.bits - level.bits) as u16;
+        Self { level, cut, low_vectors: layout.low_vectors(), private, copied, kernel }
     }
 }
 
@@ -107,42 +135,22 @@ struct Draft<'m, F: Format, M> {
     root: Node<'m, F, M>,
     /// Swapper's root.
     swapper: Node<'m, F, M>,
-    low_vectors: bool,
-    /// The root entries below which the pgd has a table of its own, but where swapper has a block.
-    private: Range<usize>,
-    /// What of the kernel half the pgd translates.
-    kernel: Option<VirtRange>,
 }
 
 impl<'m, F: Format, M: Machine> Draft<'m, F, M> {
-    /// A root with anything in it.
-    fn new(root: Node<'m, F, M>, swapper: Node<'m, F, M>, layout: &Layout) -> Self {
-        let low_vectors = layout.low_vectors();
-        let (private, kernel) = (layout.private_tables::<F>(), layout.pgd_kernel::<F>());
-        Self { root, swapper, low_vectors, private, kernel }
-    }
-
-    /// The root entries that are swapper's, whatever it maps there: the kernel half's, behind those where the pgd has
-    /// tables of its own.
-    fn copied(&self) -> Range<usize> {
-        let count = self.root.count();
-        let kernel = self.kernel.map_or(count..count, |kernel| self.root.indices(kernel));
-        kernel.start.max(self.private.end)..kernel.end
-    }
-
     /// Links the tables that the pgd has from birth, with nothing in them but the low vectors.
     ///
     /// # Safety
     /// The root's entries are absent, but for those that are copied.
-    unsafe fn link_tables(&self) -> Result<(), OutOfMemory> {
-        for index in self.private.clone() {
+    unsafe fn link_tables(&self, shape: &Shape) -> Result<(), OutOfMemory> {
+        for index in shape.private.clone() {
             // A block of swapper's at the root is sealed, and copied as it is.
             if !matches!(F::walk(0, self.swapper.load(index)), Walk::Memory { .. }) {
                 // SAFETY: the entry is absent.
                 unsafe { Self::link_empty(&self.root, index)? };
             }
         }
-        if self.low_vectors {
+        if shape.low_vectors {
             // SAFETY: the caller answers for it.
             unsafe { self.link_vectors()? };
         }
@@ -198,8 +206,8 @@ impl<'m, F: Format, M: Machine> Draft<'m, F, M> {
     ///
     /// # Safety
     /// [`link_tables`](Self::link_tables) linked them.
-    unsafe fn fill_private(&self) {
-        for index in self.private.clone() {
+    unsafe fn fill_private(&self, shape: &Shape) {
+        for index in shape.private.clone() {
             // SAFETY: nobody walks this tree; swapper's tables stay, and what is copied carries its mark.
             unsafe {
                 let Some(child) = self.root.below(index) else {
@@ -207,7 +215,7 @@ impl<'m, F: Format, M: Machine> Draft<'m, F, M> {
                     continue;
                 };
                 let span = self.root.span(VirtAddr(0), index);
-                let kernel = self.kernel.and_then(|kernel| span.intersection(kernel));
+                let kernel = shape.kernel.and_then(|kernel| span.intersection(kernel));
                 if let (Some(kernel), Some(model)) = (kernel, self.swapper.below(index)) {
                     child.copy_unlinked(&model, child.indices(kernel));
                 }

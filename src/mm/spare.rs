@@ -67,32 +67,24 @@ pub(super) struct Spares {
     count: usize,
     /// Whether the first entry is user space's, so that there is a place for the chain.
     chained: bool,
-    /// log2 of how much smaller than swapper's a pgd's root is.
-    cut: u16,
 }
 
 impl Spares {
     /// None yet, of pgds in this layout.
     pub(super) fn new<F: Format>(layout: &Layout) -> Self {
         let chained = !layout.low_vectors() && !layout.has_private_table::<F>(VirtAddr(0));
-        let cut = F::LEVELS[0].bits - layout.pgd_level::<F>().bits;
-        Self { first: None, count: 0, chained, cut: cut as u16 }
+        Self { first: None, count: 0, chained }
     }
 
-    /// log2 of how much smaller than swapper's a pgd's root is.
-    #[inline]
-    pub(super) fn cut(&self) -> u16 {
-        self.cut
-    }
-
-    /// Takes a root out, its first entry absent again.
+    /// Takes a root out, its first entry absent again. All are [cut](Node::cut_root) alike.
     #[inline]
     pub(super) fn take<'m, F: Format, M: Machine>(
         &mut self,
         machine: &'m M,
+        cut: u16,
     ) -> Option<Node<'m, F, M>> {
         // SAFETY: only roots that `put` was given are chained, and they stay allocated.
-        let root = unsafe { Node::<F, M>::new(machine, self.first?, 0) };
+        let root = unsafe { Node::<F, M>::cut_root(machine, self.first?, cut) };
         let next = root.load(0).as_u64();
         self.first = if next == 0 { None } else { Some(PhysAddr::truncate(next)) };
         self.count -= 1;
@@ -163,7 +155,7 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
 
     /// Gives the tables of freed address spaces back to the allocator.
     pub fn shrink(&mut self) {
-        while let Some(root) = self.spares.take(self.machine()) {
+        while let Some(root) = self.spares.take(self.machine, self.shape.cut) {
             // SAFETY: nobody walks a spare tree.
             unsafe { self.adopt(root).pgd_free() };
         }

@@ -11,6 +11,7 @@
 use core::marker::PhantomData;
 use core::ops::ControlFlow;
 
+use super::birth::Shape;
 use super::layout::Layout;
 use super::spare::Spares;
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
@@ -33,10 +34,12 @@ pub struct Features {
 
 /// swapper_pg_dir.
 pub struct Swapper<'m, F: Format, M: Machine> {
-    machine: &'m M,
+    pub(super) machine: &'m M,
     root: PhysAddr,
     sealing: Sealing<'m, F>,
     features: Features,
+    /// What each pgd has from birth.
+    pub(super) shape: Shape,
     /// Address spaces that were freed.
     pub(super) spares: Spares,
 }
@@ -78,8 +81,8 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
         }
         publish(machine);
         let sealing = Sealing { layout, sealed: false, format: PhantomData };
-        let mut swapper =
-            Self { machine, root, sealing, features, spares: Spares::new::<F>(layout) };
+        let (shape, spares) = (Shape::new::<F>(layout), Spares::new::<F>(layout));
+        let mut swapper = Self { machine, root, sealing, features, shape, spares };
         if let Err(error) = swapper.link_upper() {
             // SAFETY: just allocated, and nothing was linked in it.
             unsafe { machine.free(root, &F::LEVELS[0]) };
