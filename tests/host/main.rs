@@ -15,6 +15,7 @@ mod flush;
 mod heap;
 mod identity;
 mod layout;
+mod looks;
 mod messages;
 mod modules;
 mod rows;

@@ -80,6 +80,8 @@ pub struct Host<F: Format> {
     pub(super) state: RefCell<State>,
     /// Allocations that succeed before one fails.
     failing: Cell<Option<usize>>,
+    /// Descriptors that were read and written.
+    looks: Cell<usize>,
     format: PhantomData<F>,
 }
 
@@ -100,7 +102,12 @@ impl<F: Format> Host<F> {
             forgetting: 0,
             forgotten: 0,
         };
-        Self { state: RefCell::new(state), failing: Cell::new(None), format: PhantomData }
+        Self {
+            state: RefCell::new(state),
+            failing: Cell::new(None),
+            looks: Cell::new(0),
+            format: PhantomData,
+        }
     }
 
     /// Lets `succeed` allocations pass and fails the next; `None` fails none.
@@ -111,6 +118,11 @@ impl<F: Format> Host<F> {
     /// What happened since the last call.
     pub fn take_log(&self) -> Vec<Op> {
         std::mem::take(&mut self.state.borrow_mut().log)
+    }
+
+    /// How many descriptors were read and written since the last call.
+    pub fn take_looks(&self) -> usize {
+        self.looks.take()
     }
 
     /// Tables in use, by depth.
@@ -260,6 +272,7 @@ unsafe impl<F: Format> TableMemory for Host<F> {
     }
 
     unsafe fn load<D: Descriptor>(&self, at: *const D) -> D {
+        self.looks.set(self.looks.get() + 1);
         let state = self.state.borrow();
         let phys = Self::BASE + state.arena.offset(at.cast()) as u64;
         assert!(state.links.holder(phys).is_some(), "load from {phys:#x}, no table in use");
@@ -269,6 +282,7 @@ unsafe impl<F: Format> TableMemory for Host<F> {
 
     unsafe fn store<D: Descriptor>(&self, at: *mut D, value: D) {
         assert!(at.is_aligned(), "a descriptor is stored at once");
+        self.looks.set(self.looks.get() + 1);
         let mut state = self.state.borrow_mut();
         let phys = Self::BASE + state.arena.offset(at.cast()) as u64;
         // SAFETY: in the arena, which is all initialised where tables are in use; `stored` refuses other.

@@ -1,0 +1,120 @@
+//! How much of the tables each operation reads and writes: what makes it fast is seen here, where a longer way would do
+//! the same.
+
+use crate::support::kernel::*;
+use crate::support::*;
+use armv7a_mm::mm::Verdict;
+use armv7a_mm::mm::window::Vmalloc;
+
+both_formats!(
+    one_page_takes_a_walk,
+    many_pages_take_one_look_each,
+    windows_take_a_walk,
+    spaces_take_their_root,
+    no_table_is_taken_in_vain,
+);
+
+const USER: Attrs = Attrs::user(Access::ReadWrite);
+const DATA: Attrs = Attrs::kernel(Access::ReadWrite);
+const PAGES: LeafSizes = LeafSizes::PAGES;
+
+/// Runs `operation`, which may read and write so many descriptors: `[classic, lpae]`.
+#[track_caller]
+fn within<F: Format, T>(host: &Host<F>, most: [usize; 2], operation: impl FnOnce() -> T) -> T {
+    host.take_looks();
+    let done = operation();
+    let (looks, most) = (host.take_looks(), most[usize::from(!is_classic::<F>())]);
+    assert!(looks <= most, "{looks} descriptors read and written, where {most} are enough");
+    assert!(looks * 4 > most * 3, "{looks} are enough: {most} is too lax");
+    done
+}
+
+fn page(at: u32) -> VirtRange {
+    VirtRange::page(VirtAddr(at))
+}
+
+fn one_page_takes_a_walk<F: Format>() {
+    let (host, layout) = (Host::<F>::new(), linux());
+    let mut swapper = swapper(&host, &layout);
+    let mut pgd = pgd(&host, &mut swapper);
+    pgd.map_at(range(0x4000_0000, 0x4000_4000), 0x7000_0000, USER, PAGES).unwrap();
+    // In a table that is there: the first of its kind, and the next.
+    let code = USER.with_access(Access::ReadExecute);
+    within(&host, [3, 4], || pgd.map_at(page(0x4000_5000), 0x7100_0000, code, PAGES)).unwrap();
+    within(&host, [3, 4], || pgd.map_at(page(0x4000_6000), 0x7100_0000, code, PAGES)).unwrap();
+    // In a new table: its other entries are zeroed.
+    within(&host, [260, 518], || pgd.map_at(page(0x4020_6000), 0x7100_0000, code, PAGES)).unwrap();
+    within(&host, [3, 4], || pgd.protect_now(page(0x4000_5000), Access::Read)).unwrap();
+    within(&host, [3, 4], || pgd.modify_now(page(0x4000_5000), Attrs::mkold)).unwrap();
+    within(&host, [2, 3], || pgd.translate(VirtAddr(0x4000_5000))).unwrap();
+    within(&host, [20, 34], || pgd.unmap_now(page(0x4000_5000))).unwrap();
+    within(&host, [270, 540], || pgd.unmap_now(page(0x4020_6000))).unwrap();
+    // Beyond what a page of the classic format reaches.
+    let high = pgd.map_at(page(0x4000_8000), 0x1_0000_0000, code, PAGES);
+    assert_eq!(high.is_err(), is_classic::<F>());
+    // Swapper's.
+    swapper.map_at(page(0xF200_0000), 0x7000_0000, DATA, PAGES).unwrap();
+    within(&host, [3, 4], || swapper.map_at(page(0xF200_1000), 0x7100_0000, DATA, PAGES)).unwrap();
+    within(&host, [12, 18], || swapper.unmap_now(page(0xF200_1000))).unwrap();
+    let verdict = within(&host, [3, 7], || touch(&swapper, &pgd, 0xF200_0000));
+    assert_eq!(verdict, Verdict::Retry);
+}
+
+fn many_pages_take_one_look_each<F: Format>() {
+    let (host, layout) = (Host::<F>::new(), linux());
+    let mut swapper = swapper(&host, &layout);
+    let mut pgd = pgd(&host, &mut swapper);
+    let all = range(0x4000_0000, 0x4100_0000);
+    within(&host, [4176, 4646], || pgd.map_at(all, 0x7000_0000, USER, PAGES)).unwrap();
+    within(&host, [12353, 12328], || pgd.protect_now(all, Access::Read)).unwrap();
+    let part = range(0x4000_8000, 0x4080_8000);
+    within(&host, [6189, 6180], || pgd.protect_now(part, Access::ReadWrite)).unwrap();
+    within(&host, [4176, 5169], || pgd.unmap_now(all)).unwrap();
+}
+
+fn windows_take_a_walk<F: Format>() {
+    let (host, layout) = (Host::<F>::new(), linux());
+    let mut swapper = swapper(&host, &layout);
+    swapper.seal().unwrap();
+    let mut window: Vmalloc<'_, F, Host<F>, 8> = Vmalloc::new(range(0xF200_0000, 0xF300_0000));
+    // SAFETY: nobody reaches memory through these tables; so for all of these.
+    let mut io = |bytes| unsafe {
+        window.ioremap(&mut swapper, phys(0x7000_0000), bytes, MemoryType::Device)
+    };
+    io(0x1000).unwrap();
+    within(&host, [10, 12], || io(0x4000)).unwrap();
+    within(&host, [66, 68], || io(0x2_0000)).unwrap();
+}
+
+fn spaces_take_their_root<F: Format>() {
+    let (host, layout) = (Host::<F>::new(), linux());
+    let mut swapper = swapper(&host, &layout);
+    swapper.seal().unwrap();
+    let pgd = within(&host, [5136, 537], || swapper.pgd_alloc()).unwrap();
+    // SAFETY: no TTBR holds it.
+    within(&host, [1, 1], || unsafe { swapper.pgd_free(pgd) });
+    let mut pgd = within(&host, [2, 2], || swapper.pgd_alloc()).unwrap();
+    pgd.map_at(page(0x4000_0000), 0x7000_0000, USER, PAGES).unwrap();
+    // SAFETY: as above.
+    within(&host, [132, 1096], || unsafe { swapper.pgd_free(pgd) });
+}
+
+/// What a map reserves it uses, in all of user space, too.
+fn no_table_is_taken_in_vain<F: Format>() {
+    let (host, layout) = (Host::<F>::new(), linux());
+    let mut swapper = swapper(&host, &layout);
+    let mut pgd = pgd(&host, &mut swapper);
+    for (start, end) in
+        [(0x2000, 0xBF00_0000), (0x3FFF_F000, 0x8000_1000), (0x3FF0_0000, 0x4010_0000)]
+    {
+        let all = range(start, end);
+        let before: usize = host.counts().iter().sum();
+        host.take_log();
+        pgd.map_at(all, 0x1000_0000, USER, PAGES).unwrap();
+        let log = host.take_log();
+        let taken = log.iter().filter(|op| matches!(op, Op::Allocate(_))).count();
+        assert!(!log.iter().any(|op| matches!(op, Op::Free(_))), "more were taken than used");
+        assert_eq!(taken, host.counts().iter().sum::<usize>() - before);
+        pgd.unmap_now(all).unwrap();
+    }
+}
