@@ -212,6 +212,11 @@ fn nothing_changed_nothing_owed<F: Format>() {
     assert!(late.is_empty());
     late.pay();
     assert_eq!(host.take_log(), []);
+    let late = pgd.protect_late(pages(BASE, 1), Access::Read).unwrap();
+    assert!(!late.is_empty());
+    assert_eq!(late.range(), Some(pages(BASE, 1)));
+    late.pay();
+    host.take_log();
     let refused = pgd.unmap_now(range(BASE, 0x9000_0000));
     assert_eq!(refused, Err(EditError::NotMapped { at: VirtAddr(BASE + 2 * PAGE_SIZE) }));
     assert_eq!(host.take_log(), []);
@@ -242,7 +247,9 @@ fn identity_mappings_are_forgotten_everywhere<F: Format>() {
     let identity = pages(0xC000_0000, 2);
     pgd.identity_add(identity, Access::ReadExecute).unwrap();
     host.take_log();
-    pgd.identity_del(identity).unwrap();
+    let late = pgd.identity_del_late(identity).unwrap();
+    assert!(!late.is_empty() && late.range() == Some(VirtRange::ALL));
+    late.pay();
     let log = host.take_log();
     let tlbi = log.iter().position(|op| op.is_tlbi()).unwrap();
     assert_eq!(log[tlbi..tlbi + 4], [Op::All, Op::Bpiall, Op::DsbIsh, Op::Isb]);

@@ -8,6 +8,7 @@ use crate::support::*;
 use armv7a_mm::format::FaultKind;
 use armv7a_mm::format::control::Registers;
 use armv7a_mm::mm::{LayoutError, Verdict, do_translation_fault};
+use armv7a_mm::table::walk;
 
 both_formats!(
     grid_of_layouts,
@@ -79,6 +80,13 @@ fn check_layout<F: Format>(layout: &Layout, eager: bool) {
         let root = pgd.view();
         let above = root.index(layout.pgd_last::<F>()) + 1..root.count();
         assert!(root.is_absent(above.clone()), "{above:?} in {:?}", layout.spec());
+        let last = layout.pgd_last::<F>();
+        assert!(walk::trace(&root, last).count() > 0);
+        if let Some(next) = last.0.checked_add(1)
+            && root.count() < F::LEVELS[0].entries()
+        {
+            assert_eq!(walk::trace(&root, VirtAddr(next)).count(), 0, "beyond the root");
+        }
     }
 
     // The first and the last page of user space, which may lie next to the vectors and the window.
