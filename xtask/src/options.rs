@@ -10,7 +10,7 @@ use crate::Outcome;
 use crate::fuzz::TARGETS;
 use crate::image::{Binary, Format};
 use crate::matrix::Depth;
-use crate::mutants::MutantsOptions;
+use crate::mutants::{Believe, MutantsOptions};
 use crate::qemu::Guest;
 
 /// What `cargo xtask --help` prints.
@@ -186,7 +186,9 @@ fn parse_mutants(ours: Vec<OsString>) -> Result<Task, lexopt::Error> {
         match argument {
             Arg::Short('h') | Arg::Long("help") => return Ok(Task::Help),
             Arg::Long("part") => mutants.part = Some(parser.value()?.string()?),
-            Arg::Long("shard") => mutants.shard = Some(parser.value()?.string()?),
+            Arg::Long("only") => mutants.only = Some(parser.value()?.string()?),
+            Arg::Long("again") => mutants.believe = Some(Believe::Caught),
+            Arg::Long("resume") => mutants.believe = Some(Believe::All),
             Arg::Long("jobs") => mutants.jobs = Some(parser.value()?.parse_with(at_least_one)?),
             other => return Err(other.unexpected()),
         }

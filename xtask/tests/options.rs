@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use xtask::image::Format;
-use xtask::mutants::MutantsOptions;
+use xtask::mutants::{Believe, MutantsOptions};
 use xtask::options::{BootOptions, FuzzOptions, SoakOptions, Task, parse};
 use xtask::qemu::Guest;
 
@@ -95,8 +95,15 @@ fn fuzz_is_read() {
 fn mutants_and_coverage_are_read() {
     let all = MutantsOptions::default();
     assert_eq!(read("mutants"), Ok(Task::Mutants(all)));
-    let some = MutantsOptions { part: Some("mm".into()), shard: Some("1/4".into()), jobs: Some(2) };
-    assert_eq!(read("mutants --part mm --shard 1/4 --jobs 2"), Ok(Task::Mutants(some)));
+    let some = MutantsOptions {
+        part: Some("mm".into()),
+        only: Some("asid".into()),
+        believe: Some(Believe::Caught),
+        jobs: Some(2),
+    };
+    assert_eq!(read("mutants --part mm --only asid --again --jobs 2"), Ok(Task::Mutants(some)));
+    let rest = MutantsOptions { believe: Some(Believe::All), ..MutantsOptions::default() };
+    assert_eq!(read("mutants --resume"), Ok(Task::Mutants(rest)));
     assert_eq!(read("coverage"), Ok(Task::Coverage));
 }
 
