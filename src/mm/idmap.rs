@@ -161,7 +161,6 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
                         continue;
                     }
                     reserve::add(need, depth + 1, 1);
-                    model.below(at).check(depth + 1, at)?;
                     None
                 }
             };

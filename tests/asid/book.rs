@@ -25,6 +25,7 @@ fn an_identifier_of_this_generation_stays() {
     let id = book.renew(0).expect("the first");
     assert_eq!(book.renew(id), Some(id));
     assert_eq!(book.renew(0), Some(id + 1));
+    assert_eq!(book.next, 3, "none below is free");
 }
 
 #[test]

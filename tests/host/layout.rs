@@ -14,6 +14,7 @@ both_formats!(
     grid_of_layouts,
     grid_of_layouts_with_eager_windows,
     private_tables_stay,
+    the_missing_entry_alone_is_copied,
     what_is_copied,
     both_halves_are_visited,
     b64_r17_r18_nothing_above_the_border_is_copied,
@@ -145,6 +146,27 @@ fn private_tables_stay<F: Format>() {
         }
         free(&host, pgd);
     }
+}
+
+/// A kernel half that begins with a GiB's first entries: what is missing is looked for by the address at each depth.
+fn the_missing_entry_alone_is_copied<F: Format>() {
+    let (host, layout) = (Host::<F>::new(), layout(LayoutSpec::linux(0x8120_0000)));
+    let mut swapper = empty_swapper(&host, &layout);
+    let pgd = pgd(&host, &mut swapper);
+    for at in [0x8040_0000, 0x8060_0000, 0x80C0_0000] {
+        let page = VirtRange::page(VirtAddr(at));
+        swapper.map_at(page, 0x7000_0000, DATA, LeafSizes::PAGES).unwrap();
+    }
+    for at in [0x80C0_0000, 0x8060_0000, 0x8040_0000] {
+        assert_eq!(pgd.translate(VirtAddr(at)), None);
+        assert_eq!(touch(&swapper, &pgd, at), Verdict::Retry);
+        assert_eq!(
+            pgd.translate(VirtAddr(at)),
+            swapper.translate(VirtAddr(at)),
+            "one fault is enough"
+        );
+    }
+    free(&host, pgd);
 }
 
 /// Where pgds hold copies: root entries of the kernel half, what is below a private table, and the low vectors' page.

@@ -9,6 +9,8 @@ use armv7a_mm::mm::window::Vmalloc;
 both_formats!(
     one_page_takes_a_walk,
     many_pages_take_one_look_each,
+    blocks_fill_a_new_table,
+    identity_mappings_take_their_tables,
     windows_take_a_walk,
     spaces_take_their_root,
     no_table_is_taken_in_vain,
@@ -70,6 +72,26 @@ fn many_pages_take_one_look_each<F: Format>() {
     let part = range(0x4000_8000, 0x4080_8000);
     within(&host, [6189, 6180], || pgd.protect_now(part, Access::ReadWrite)).unwrap();
     within(&host, [4176, 5169], || pgd.unmap_now(all)).unwrap();
+}
+
+/// Of a new table, what leaves will fill is not zeroed first.
+fn blocks_fill_a_new_table<F: Format>() {
+    let (host, layout) = (Host::<F>::new(), linux());
+    let mut swapper = swapper(&host, &layout);
+    let mut pgd = pgd(&host, &mut swapper);
+    let gib = range(0x4000_0000, 0x8000_0000);
+    within(&host, [3072, 518], || pgd.map_at(gib, 0x7020_0000, USER, LeafSizes::LARGEST)).unwrap();
+    within(&host, [3072, 1029], || pgd.unmap_now(gib)).unwrap();
+}
+
+/// One section in the middle of the linear map.
+fn identity_mappings_take_their_tables<F: Format>() {
+    let (host, layout) = (Host::<F>::new(), linux());
+    let mut swapper = swapper(&host, &layout);
+    let mut pgd = swapper.pgd_alloc().unwrap();
+    let section = range(0xC120_0000, 0xC140_0000);
+    within(&host, [25, 1052], || pgd.identity_add(section, Access::ReadExecute)).unwrap();
+    within(&host, [42, 11], || pgd.identity_del(section)).unwrap();
 }
 
 fn windows_take_a_walk<F: Format>() {

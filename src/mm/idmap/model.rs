@@ -1,6 +1,6 @@
 //! What swapper maps where an identity mapping takes the place of its entries.
 
-use crate::addr::{PhysAddr, VirtAddr, VirtRange};
+use crate::addr::{PhysAddr, VirtAddr};
 use crate::format::{Descriptor, EncodeError, Entry, Format, Leaf, RUN, Runs};
 use crate::table::mem::Machine;
 use crate::table::node::Node;
@@ -34,18 +34,7 @@ impl<'m, F: Format, M: Machine> Model<'m, F, M> {
         F::encode(depth, Entry::Leaf(Leaf { frame, run: false, ..leaf }))
     }
 
-    /// Checks that all [entries](Self::entry) of the table at `depth` that translates `va` can be written. Below
-    /// the root that is so of what stands in a table of swapper's; a leaf's parts differ in their addresses.
-    pub(super) fn check(&self, depth: usize, va: VirtAddr) -> Result<(), EncodeError> {
-        if let Self::Leaf { .. } = self {
-            let table = VirtRange::aligned(va, F::level(depth - 1).shift);
-            self.entry(depth, table.start())?;
-            self.entry(depth, table.last())?;
-        }
-        Ok(())
-    }
-
-    /// Writes all entries of `child`, a new table that translates `va`: [checked](Self::check).
+    /// Writes all entries of `child`, a new table that translates `va`. What a leaf of its own may hold, smaller ones may.
     ///
     /// # Safety
     /// No entry points to the table, and it may be changed.
