@@ -108,7 +108,7 @@ pub fn known(root: &Path) -> Outcome<BTreeSet<String>> {
         .map_err(|error| format!("{SURVIVORS}: {error}"))?;
     let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines
-        .map(|line| match line.split_once(" | ") {
+        .map(|line| match line.rsplit_once(" | ") {
             Some((change, reason)) if !reason.is_empty() => Ok(change.trim().to_string()),
             _ => Err(format!("{SURVIVORS}: `{line}` gives no reason")),
         })
