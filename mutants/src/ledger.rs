@@ -50,8 +50,8 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Opens it. `known` are those that no test notices, and with a reason. What it says of changes that are not `wanted` is kept; nothing of a file whose text is another now. The
-    /// tests that noticed go to `learned`.
+    /// Opens it. `known` are those that no test notices, and with a reason. What it says of changes that are not
+    /// `wanted` is kept; nothing of a file whose text is another now. The tests that noticed go to `learned`.
     ///
     /// # Errors
     /// A file cannot be read or written.

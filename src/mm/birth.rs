@@ -1,7 +1,7 @@
 //! `pgd_alloc`: what a pgd has from birth, and keeps for its life.
 //!
-//! Swapper's root entries of the kernel half, but for what is TTBR1's; where the window for modules and pkmap shares a root entry with
-//! user space, a private table with copies of swapper's entries; with low vectors, tables down to page 0.
+//! Swapper's root entries of the kernel half, but for what is TTBR1's; where the window for modules and pkmap shares a
+//! root entry with user space, a private table with copies of swapper's entries; with low vectors, tables down to page 0.
 
 use core::marker::PhantomData;
 use core::ops::Range;

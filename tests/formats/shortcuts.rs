@@ -7,6 +7,7 @@ use armv7a_mm::format::Walk;
 both_formats!(
     walks_agree_with_decode,
     tables_are_told_from_leaves,
+    smaller_leaves_hold_what_larger_do,
     many_pages_are_told_by_their_common_bits,
     words_step,
     entries_lie_side_by_side,
@@ -46,6 +47,22 @@ fn walks_agree_with_decode<F: Format>() {
             assert_eq!(F::walk(depth, raw), walk, "{depth}: {leaf:?}");
         }
     }
+}
+
+/// What an identity mapping relies on that cuts a leaf of swapper's: its parts can be written.
+fn smaller_leaves_hold_what_larger_do<F: Format>() {
+    let mut cut = 0;
+    for depth in 0..F::LEVELS.len() - 1 {
+        for (leaf, _) in leaves::<F>(depth).filter(|(leaf, _)| !leaf.run && !leaf.pxn) {
+            let bytes = u64::from(F::LEVELS[depth].span()) - u64::from(F::LEVELS[depth + 1].span());
+            for frame in [leaf.frame, phys(leaf.frame.as_u64() + bytes)] {
+                let part = Leaf { frame, ..leaf };
+                assert!(F::encode(depth + 1, Entry::Leaf(part)).is_ok(), "{depth}: {part:?}");
+                cut += 1;
+            }
+        }
+    }
+    assert!(cut > 1000, "{cut}");
 }
 
 /// What is no descriptor at the depth of pages leads nowhere.

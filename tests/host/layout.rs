@@ -16,6 +16,7 @@ both_formats!(
     private_tables_stay,
     the_missing_entry_alone_is_copied,
     what_is_copied,
+    an_edit_is_copied_from_its_first_address,
     both_halves_are_visited,
     b64_r17_r18_nothing_above_the_border_is_copied,
     identity_mappings_end_at_the_border,
@@ -189,6 +190,31 @@ fn what_is_copied<F: Format>() {
             (u32::MAX, &vec![0]),
         ] {
             assert_eq!(at(&layout, va), *wanted, "{va:#x}, {vectors:?}");
+        }
+    }
+}
+
+/// Edits ask whether their first address is copied, and no other: in every layout that decides.
+fn an_edit_is_copied_from_its_first_address<F: Format>() {
+    for spec in grid() {
+        for pmds in [spec.pmds, Pmds::Always] {
+            let layout = layout(LayoutSpec { pmds, ..spec });
+            let last = layout.pgd_last::<F>().0;
+            let border = layout.task_size().0;
+            let ends = [border, border.next_multiple_of(1 << 30), last, last.saturating_add(1)];
+            let mut at: Vec<u32> =
+                ends.iter().flat_map(|&end| [end.wrapping_sub(1), end]).collect();
+            at.extend([0x8123_4000, 0xC000_0000, 0xF123_4000, u32::MAX]);
+            at.retain(|&at| layout.kernel().contains(VirtAddr(at)));
+            for (depth, &from, &to) in (0..F::LEVELS.len())
+                .flat_map(|depth| at.iter().map(move |from| (depth, from)))
+                .flat_map(|(depth, from)| at.iter().map(move |to| (depth, from, to)))
+                .filter(|(_, from, to)| from <= to)
+            {
+                let [first, other] =
+                    [from, to].map(|at| layout.is_copied::<F>(depth, VirtAddr(at)));
+                assert!(first || !other, "{from:#x} to {to:#x} at {depth} in {:?}", layout.spec());
+            }
         }
     }
 }

@@ -34,7 +34,8 @@ impl<'m, F: Format, M: Machine> Model<'m, F, M> {
         F::encode(depth, Entry::Leaf(Leaf { frame, run: false, ..leaf }))
     }
 
-    /// Writes all entries of `child`, a new table that translates `va`. What a leaf of its own may hold, smaller ones may.
+    /// Writes all entries of `child`, a new table that translates `va`. What a leaf that stands alone holds, smaller
+    /// ones can.
     ///
     /// # Safety
     /// No entry points to the table, and it may be changed.
