@@ -1,5 +1,5 @@
-//! How much of the tables each operation reads and writes: what makes it fast is seen here, where a longer way would do
-//! the same.
+//! What each operation reads and writes of the tables: what makes it fast is seen here, where a longer way would do the
+//! same.
 
 use crate::support::kernel::*;
 use crate::support::*;
@@ -20,14 +20,14 @@ const USER: Attrs = Attrs::user(Access::ReadWrite);
 const DATA: Attrs = Attrs::kernel(Access::ReadWrite);
 const PAGES: LeafSizes = LeafSizes::PAGES;
 
-/// Runs `operation`, which may read and write so many descriptors: `[classic, lpae]`.
+/// Runs `operation`, which may cost so much: `[classic, lpae]`, in the units of [`Host::take_cost`].
 #[track_caller]
 fn within<F: Format, T>(host: &Host<F>, most: [usize; 2], operation: impl FnOnce() -> T) -> T {
-    host.take_looks();
+    host.take_cost();
     let done = operation();
-    let (looks, most) = (host.take_looks(), most[usize::from(!is_classic::<F>())]);
-    assert!(looks <= most, "{looks} descriptors read and written, where {most} are enough");
-    assert!(looks * 4 > most * 3, "{looks} are enough: {most} is too lax");
+    let (cost, most) = (host.take_cost(), most[usize::from(!is_classic::<F>())]);
+    assert!(cost <= most, "tables were read and written for {cost}, where {most} is enough");
+    assert!(cost * 16 > most * 15, "{cost} is enough: {most} is too lax");
     done
 }
 
@@ -42,23 +42,24 @@ fn one_page_takes_a_walk<F: Format>() {
     pgd.map_at(range(0x4000_0000, 0x4000_4000), 0x7000_0000, USER, PAGES).unwrap();
     // In a table that is there: the first of its kind, and the next.
     let code = USER.with_access(Access::ReadExecute);
-    within(&host, [3, 4], || pgd.map_at(page(0x4000_5000), 0x7100_0000, code, PAGES)).unwrap();
-    within(&host, [3, 4], || pgd.map_at(page(0x4000_6000), 0x7100_0000, code, PAGES)).unwrap();
+    within(&host, [26, 34], || pgd.map_at(page(0x4000_5000), 0x7100_0000, code, PAGES)).unwrap();
+    within(&host, [24, 32], || pgd.map_at(page(0x4000_6000), 0x7100_0000, code, PAGES)).unwrap();
     // In a new table: its other entries are zeroed.
-    within(&host, [260, 518], || pgd.map_at(page(0x4020_6000), 0x7100_0000, code, PAGES)).unwrap();
-    within(&host, [3, 4], || pgd.protect_now(page(0x4000_5000), Access::Read)).unwrap();
-    within(&host, [3, 4], || pgd.modify_now(page(0x4000_5000), Attrs::mkold)).unwrap();
-    within(&host, [2, 3], || pgd.translate(VirtAddr(0x4000_5000))).unwrap();
-    within(&host, [20, 34], || pgd.unmap_now(page(0x4000_5000))).unwrap();
-    within(&host, [270, 540], || pgd.unmap_now(page(0x4020_6000))).unwrap();
+    within(&host, [296, 568], || pgd.map_at(page(0x4020_6000), 0x7100_0000, code, PAGES)).unwrap();
+    within(&host, [24, 32], || pgd.protect_now(page(0x4000_5000), Access::Read)).unwrap();
+    within(&host, [24, 32], || pgd.modify_now(page(0x4000_5000), Attrs::mkold)).unwrap();
+    within(&host, [16, 24], || pgd.translate(VirtAddr(0x4000_5000))).unwrap();
+    within(&host, [114, 178], || pgd.unmap_now(page(0x4000_5000))).unwrap();
+    within(&host, [409, 729], || pgd.unmap_now(page(0x4020_6000))).unwrap();
     // Beyond what a page of the classic format reaches.
     let high = pgd.map_at(page(0x4000_8000), 0x1_0000_0000, code, PAGES);
     assert_eq!(high.is_err(), is_classic::<F>());
     // Swapper's.
     swapper.map_at(page(0xF200_0000), 0x7000_0000, DATA, PAGES).unwrap();
-    within(&host, [3, 4], || swapper.map_at(page(0xF200_1000), 0x7100_0000, DATA, PAGES)).unwrap();
-    within(&host, [12, 18], || swapper.unmap_now(page(0xF200_1000))).unwrap();
-    let verdict = within(&host, [3, 7], || touch(&swapper, &pgd, 0xF200_0000));
+    within(&host, [24, 32], || swapper.map_at(page(0xF200_1000), 0x7100_0000, DATA, PAGES))
+        .unwrap();
+    within(&host, [98, 146], || swapper.unmap_now(page(0xF200_1000))).unwrap();
+    let verdict = within(&host, [24, 56], || touch(&swapper, &pgd, 0xF200_0000));
     assert_eq!(verdict, Verdict::Retry);
 }
 
@@ -67,11 +68,11 @@ fn many_pages_take_one_look_each<F: Format>() {
     let mut swapper = swapper(&host, &layout);
     let mut pgd = pgd(&host, &mut swapper);
     let all = range(0x4000_0000, 0x4100_0000);
-    within(&host, [4176, 4646], || pgd.map_at(all, 0x7000_0000, USER, PAGES)).unwrap();
-    within(&host, [12353, 12328], || pgd.protect_now(all, Access::Read)).unwrap();
+    within(&host, [5016, 5121], || pgd.map_at(all, 0x7000_0000, USER, PAGES)).unwrap();
+    within(&host, [8968, 8640], || pgd.protect_now(all, Access::Read)).unwrap();
     let part = range(0x4000_8000, 0x4080_8000);
-    within(&host, [6189, 6180], || pgd.protect_now(part, Access::ReadWrite)).unwrap();
-    within(&host, [4176, 5169], || pgd.unmap_now(all)).unwrap();
+    within(&host, [4600, 4464], || pgd.protect_now(part, Access::ReadWrite)).unwrap();
+    within(&host, [4864, 9192], || pgd.unmap_now(all)).unwrap();
 }
 
 /// Of a new table, what leaves will fill is not zeroed first.
@@ -80,8 +81,8 @@ fn blocks_fill_a_new_table<F: Format>() {
     let mut swapper = swapper(&host, &layout);
     let mut pgd = pgd(&host, &mut swapper);
     let gib = range(0x4000_0000, 0x8000_0000);
-    within(&host, [3072, 518], || pgd.map_at(gib, 0x7020_0000, USER, LeafSizes::LARGEST)).unwrap();
-    within(&host, [3072, 1029], || pgd.unmap_now(gib)).unwrap();
+    within(&host, [3096, 585], || pgd.map_at(gib, 0x7020_0000, USER, LeafSizes::LARGEST)).unwrap();
+    within(&host, [24576, 8232], || pgd.unmap_now(gib)).unwrap();
 }
 
 /// One section in the middle of the linear map.
@@ -90,8 +91,8 @@ fn identity_mappings_take_their_tables<F: Format>() {
     let mut swapper = swapper(&host, &layout);
     let mut pgd = swapper.pgd_alloc().unwrap();
     let section = range(0xC120_0000, 0xC140_0000);
-    within(&host, [25, 1052], || pgd.identity_add(section, Access::ReadExecute)).unwrap();
-    within(&host, [42, 11], || pgd.identity_del(section)).unwrap();
+    within(&host, [96, 8312], || pgd.identity_add(section, Access::ReadExecute)).unwrap();
+    within(&host, [336, 88], || pgd.identity_del(section)).unwrap();
 }
 
 fn windows_take_a_walk<F: Format>() {
@@ -104,21 +105,21 @@ fn windows_take_a_walk<F: Format>() {
         window.ioremap(&mut swapper, phys(0x7000_0000), bytes, MemoryType::Device)
     };
     io(0x1000).unwrap();
-    within(&host, [10, 12], || io(0x4000)).unwrap();
-    within(&host, [66, 68], || io(0x2_0000)).unwrap();
+    within(&host, [40, 56], || io(0x4000)).unwrap();
+    within(&host, [312, 112], || io(0x2_0000)).unwrap();
 }
 
 fn spaces_take_their_root<F: Format>() {
     let (host, layout) = (Host::<F>::new(), linux());
     let mut swapper = swapper(&host, &layout);
     swapper.seal().unwrap();
-    let pgd = within(&host, [5136, 537], || swapper.pgd_alloc()).unwrap();
+    let pgd = within(&host, [19704, 707], || swapper.pgd_alloc()).unwrap();
     // SAFETY: no TTBR holds it.
-    within(&host, [1, 1], || unsafe { swapper.pgd_free(pgd) });
-    let mut pgd = within(&host, [2, 2], || swapper.pgd_alloc()).unwrap();
+    within(&host, [8, 8], || unsafe { swapper.pgd_free(pgd) });
+    let mut pgd = within(&host, [16, 16], || swapper.pgd_alloc()).unwrap();
     pgd.map_at(page(0x4000_0000), 0x7000_0000, USER, PAGES).unwrap();
     // SAFETY: as above.
-    within(&host, [132, 1096], || unsafe { swapper.pgd_free(pgd) });
+    within(&host, [1056, 5216], || unsafe { swapper.pgd_free(pgd) });
 }
 
 /// What a map reserves it uses, in all of user space, too.

@@ -75,13 +75,16 @@ pub(super) struct State {
     forgotten: u64,
 }
 
+/// What a descriptor costs that is read or written by itself.
+const ALONE: usize = 8;
+
 /// The machine.
 pub struct Host<F: Format> {
     pub(super) state: RefCell<State>,
     /// Allocations that succeed before one fails.
     failing: Cell<Option<usize>>,
-    /// Descriptors that were read and written.
-    looks: Cell<usize>,
+    /// See [`Host::take_cost`].
+    cost: Cell<usize>,
     format: PhantomData<F>,
 }
 
@@ -105,7 +108,7 @@ impl<F: Format> Host<F> {
         Self {
             state: RefCell::new(state),
             failing: Cell::new(None),
-            looks: Cell::new(0),
+            cost: Cell::new(0),
             format: PhantomData,
         }
     }
@@ -120,9 +123,18 @@ impl<F: Format> Host<F> {
         std::mem::take(&mut self.state.borrow_mut().log)
     }
 
-    /// How many descriptors were read and written since the last call.
-    pub fn take_looks(&self) -> usize {
-        self.looks.take()
+    /// What was read and written since the last call: [`ALONE`] for a descriptor, or for a call that judges or changes
+    /// many at once, and one for each of these.
+    pub fn take_cost(&self) -> usize {
+        self.cost.take()
+    }
+
+    /// Lets the library's own loop do what a machine may do at once to `count` descriptors.
+    fn at_once<T>(&self, count: usize, all: impl FnOnce(&OneByOne<'_, F>) -> T) -> T {
+        let cost = self.cost.get();
+        let done = all(&OneByOne(self));
+        self.cost.set(cost + ALONE + count);
+        done
     }
 
     /// Tables in use, by depth.
@@ -272,7 +284,7 @@ unsafe impl<F: Format> TableMemory for Host<F> {
     }
 
     unsafe fn load<D: Descriptor>(&self, at: *const D) -> D {
-        self.looks.set(self.looks.get() + 1);
+        self.cost.set(self.cost.get() + ALONE);
         let state = self.state.borrow();
         let phys = Self::BASE + state.arena.offset(at.cast()) as u64;
         assert!(state.links.holder(phys).is_some(), "load from {phys:#x}, no table in use");
@@ -282,7 +294,7 @@ unsafe impl<F: Format> TableMemory for Host<F> {
 
     unsafe fn store<D: Descriptor>(&self, at: *mut D, value: D) {
         assert!(at.is_aligned(), "a descriptor is stored at once");
-        self.looks.set(self.looks.get() + 1);
+        self.cost.set(self.cost.get() + ALONE);
         let mut state = self.state.borrow_mut();
         let phys = Self::BASE + state.arena.offset(at.cast()) as u64;
         // SAFETY: in the arena, which is all initialised where tables are in use; `stored` refuses other.
@@ -291,6 +303,66 @@ unsafe impl<F: Format> TableMemory for Host<F> {
         state.stored::<F>(phys, old, new);
         // SAFETY: a table in use.
         unsafe { at.write_volatile(value) };
+    }
+
+    unsafe fn are_zero<D: Descriptor>(&self, at: *const D, count: usize) -> bool {
+        // SAFETY: the caller answers for it; so for all of these.
+        self.at_once(count, |machine| unsafe { machine.are_zero(at, count) })
+    }
+
+    unsafe fn common_bits<D: Descriptor>(&self, at: *const D, count: usize) -> D {
+        // SAFETY: as above.
+        self.at_once(count, |machine| unsafe { machine.common_bits(at, count) })
+    }
+
+    unsafe fn is_uniform<D: Descriptor>(
+        &self,
+        at: *const D,
+        count: usize,
+        model: D,
+        frame: D,
+    ) -> bool {
+        // SAFETY: as above.
+        self.at_once(count, |machine| unsafe { machine.is_uniform(at, count, model, frame) })
+    }
+
+    unsafe fn flip<D: Descriptor>(&self, at: *mut D, count: usize, flip: D) {
+        // SAFETY: as above.
+        self.at_once(count, |machine| unsafe { machine.flip(at, count, flip) });
+    }
+
+    unsafe fn fill<D: Descriptor>(&self, at: *mut D, count: usize, first: D, step: D) {
+        // SAFETY: as above.
+        self.at_once(count, |machine| unsafe { machine.fill(at, count, first, step) });
+    }
+}
+
+/// The host's memory, with the loops that [`TableMemory`] has for any machine.
+struct OneByOne<'h, F: Format>(&'h Host<F>);
+
+// SAFETY: as the host's.
+unsafe impl<F: Format> TableMemory for OneByOne<'_, F> {
+    fn allocate(&self, level: &'static Level) -> Result<PhysAddr, OutOfMemory> {
+        self.0.allocate(level)
+    }
+
+    unsafe fn free(&self, table: PhysAddr, level: &'static Level) {
+        // SAFETY: the caller answers for it.
+        unsafe { self.0.free(table, level) };
+    }
+
+    fn virt(&self, at: PhysAddr) -> *mut u8 {
+        self.0.virt(at)
+    }
+
+    unsafe fn load<D: Descriptor>(&self, at: *const D) -> D {
+        // SAFETY: as above.
+        unsafe { self.0.load(at) }
+    }
+
+    unsafe fn store<D: Descriptor>(&self, at: *mut D, value: D) {
+        // SAFETY: as above.
+        unsafe { self.0.store(at, value) };
     }
 }
 

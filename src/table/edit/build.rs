@@ -107,7 +107,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         }
     }
 
-    /// Maps `range` in the table at entry `index`, which is made or copied first where it is not ours.
+    /// Maps `range` in the table at entry `index`, which is made first where there is none.
     #[inline(never)]
     unsafe fn build_below(
         &self,
@@ -118,43 +118,36 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         reserve: &mut Reserve<'m, F, M>,
         live: bool,
     ) {
-        let copied = match F::decode_table(node.depth(), node.load(index)) {
-            Some(table) if self.owns(&table) => {
-                // SAFETY: a table of this tree; the rest is the caller's promise.
-                unsafe {
-                    let child = node.child(table);
-                    self.build(&child, range, mapping, reserve, live);
-                    if !live {
-                        // It was cleaned when its first part was made.
-                        self.clean(&child, child.indices(range));
-                    }
+        if let Some(table) = F::decode_table(node.depth(), node.load(index)) {
+            // SAFETY: the entry was just read from this node, and the plan found it ours; the rest is the
+            // caller's promise.
+            unsafe {
+                let child = node.child(table);
+                self.build(&child, range, mapping, reserve, live);
+                if !live {
+                    // It was cleaned when its first part was made.
+                    self.clean(&child, child.indices(range));
                 }
-                return;
             }
-            other => other,
-        };
+            return;
+        }
         let depth = node.depth() + 1;
         let Some(table) = reserve.take(depth) else { return };
         // SAFETY: the table is ours alone until it is linked, which happens when it is complete.
         unsafe {
             let child = Node::new(self.machine(), table, depth);
-            match copied {
-                Some(table) => child.copy_unlinked(&node.child(table), child.all()),
-                None => {
-                    let filled = match Self::is_pte(depth) {
-                        true => Some(range),
-                        false => self.parts(depth, range, mapping).leaf_hull(),
-                    };
-                    self.zero_outside(&child, filled.map_or(0..0, |part| child.indices(part)));
-                }
-            }
+            let filled = match Self::is_pte(depth) {
+                true => Some(range),
+                false => self.parts(depth, range, mapping).leaf_hull(),
+            };
+            self.zero_outside(&child, filled.map_or(0..0, |part| child.indices(part)));
             if Self::is_pte(depth) && !mapping.sizes.contains(LeafSizes::RUNS) {
                 self.fill_leaves(&child, range, mapping, false);
             } else {
                 self.build(&child, range, mapping, reserve, false);
             }
             let span = node.span(range.start(), index);
-            self.link_table(node, span, &child, live, copied.is_some());
+            self.link_table(node, span, &child, live);
         }
     }
 
@@ -170,8 +163,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     /// Links a complete table at the entry of `node` that translates `span`: the last store of its making.
     ///
     /// # Safety
-    /// The table is complete; nothing that runs uses what the entry maps, if it is `live` and `replaces`
-    /// something.
+    /// The table is complete, and the entry absent.
     #[inline(never)]
     pub(super) unsafe fn link_table(
         &self,
@@ -179,7 +171,6 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         span: VirtRange,
         child: &Node<'m, F, M>,
         live: bool,
-        replaces: bool,
     ) {
         let indices = node.indices(span);
         self.clean(child, child.all());
@@ -189,12 +180,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
             self.machine().dsb_ishst();
         }
         // SAFETY: the caller vouches for both.
-        unsafe {
-            if live && replaces {
-                self.break_entries(node, span);
-            }
-            node.store(indices.start, raw);
-        }
+        unsafe { node.store(indices.start, raw) };
         if live {
             self.clean(node, indices);
         }

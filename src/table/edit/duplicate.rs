@@ -122,14 +122,16 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
                 continue;
             }
             let below = match entry {
-                Entry::Absent => None,
+                Entry::Absent => {
+                    count.add(depth + 1, span.start());
+                    None
+                }
                 // SAFETY: the entry was just read from this node.
-                Entry::Table(table) => node.map(|node| unsafe { node.child(table) }),
+                Entry::Table(table) if self.owns(&table) => {
+                    node.map(|node| unsafe { node.child(table) })
+                }
                 by => return Err(EditError::Mapped { at: part.start(), by }),
             };
-            if !matches!(entry, Entry::Table(table) if self.owns(&table)) {
-                count.add(depth + 1, span.start());
-            }
             self.plan_copy(below.as_ref(), &child, part, count)?;
         }
         Ok(())
@@ -176,8 +178,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         }
     }
 
-    /// Copies what `from` maps in `range` into the table at entry `index` of `node`, which is made or copied first where
-    /// it is not ours.
+    /// Copies what `from` maps in `range` into the table at entry `index` of `node`, which is made first where there is none.
     #[expect(clippy::too_many_arguments, reason = "the state of a walk over two trees")]
     unsafe fn copy_below(
         &self,
@@ -192,22 +193,17 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         if !self.maps_any(from, range) {
             return;
         }
-        let found = F::decode_table(node.depth(), node.load(index));
         // SAFETY: the caller's promises; a new table is ours alone until it is linked, complete.
         unsafe {
-            if let Some(child) = self.child(node, found) {
+            if let Some(child) = self.child(node, F::decode_table(node.depth(), node.load(index))) {
                 return self.copy(&child, from, range, reserve, share, live);
             }
             let Some(table) = reserve.take(from.depth()) else { return };
             let child = Node::new(self.machine(), table, from.depth());
-            let entries = child.all();
-            match found {
-                Some(marked) => child.copy_unlinked(&node.child(marked), entries),
-                None => child.zero_unlinked(entries),
-            }
+            child.zero_unlinked(child.all());
             self.copy(&child, from, range, reserve, share, false);
             let span = node.span(range.start(), index);
-            self.link_table(node, span, &child, live, found.is_some());
+            self.link_table(node, span, &child, live);
         }
     }
 

@@ -112,7 +112,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
             let ptes = Node::<F, M>::new(machine, table, depth);
             ptes.zero_unlinked(0..level.entries());
             ptes.store(ptes.index(va), raw);
-            self.link_table(&above, range, &ptes, true, false);
+            self.link_table(&above, range, &ptes, true);
         }
         publish(machine);
         Ok(true)

@@ -81,15 +81,14 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
             let Some(part) = node.span(range.start(), index).intersection(range) else { continue };
             match node.entry(index) {
                 Entry::Absent => {}
-                Entry::Table(table) => {
-                    if !self.owns(&table) {
-                        reserve::add(need, node.depth() + 1, 1);
-                    }
+                Entry::Table(table) if self.owns(&table) => {
                     // SAFETY: the entry was just read from this node.
                     self.plan_map(&unsafe { node.child(table) }, part, mapping, need)?;
                 }
                 by @ Entry::Leaf(_) => return Err(EditError::Mapped { at: part.start(), by }),
-                Entry::Reserved => return Err(EditError::Reserved { at: part.start() }),
+                Entry::Table(_) | Entry::Reserved => {
+                    return Err(EditError::Reserved { at: part.start() });
+                }
             }
         }
         Ok(())

@@ -168,7 +168,8 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
             for half in halves.into_iter().flatten() {
                 self.build(&child, half, &mapping, reserve, false);
             }
-            self.link_table(&cut.node, cut.span, &child, true, true);
+            self.break_entries(&cut.node, cut.span);
+            self.link_table(&cut.node, cut.span, &child, true);
         }
         publish(self.machine());
     }

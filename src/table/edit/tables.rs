@@ -103,7 +103,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
                         let child = Node::new(self.machine(), table, depth + 1);
                         child.zero_unlinked(child.all());
                         self.build_tables(&child, part, wanted, reserve, false);
-                        self.link_table(node, span, &child, live, false);
+                        self.link_table(node, span, &child, live);
                     }
                 }
                 Entry::Table(table) => {
