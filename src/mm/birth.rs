@@ -11,7 +11,7 @@ use super::layout::Layout;
 use super::pgd::{Birth, Kind, Pgd};
 use super::spare::Regions;
 use super::swapper::Swapper;
-use crate::addr::{VirtAddr, VirtRange};
+use crate::addr::VirtAddr;
 use crate::format::{Format, Level, Walk};
 use crate::table::context::Whose;
 use crate::table::flush::publish;
@@ -41,7 +41,7 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
     #[inline]
     pub(super) fn adopt(&self, root: Node<'m, F, M>) -> Pgd<'m, F, M> {
         Pgd {
-            swapper: self.view(),
+            swapper: self.tree(),
             root,
             features: self.features(),
             whose: Whose::Everyone,
@@ -60,20 +60,17 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
         let root = machine.allocate(self.shape.level)?;
         // SAFETY: fresh from the allocator.
         let root = unsafe { Node::cut_root(machine, root, self.shape.cut) };
-        let draft = Draft { root, swapper: self.view().root };
+        let draft = Draft { root, swapper: self.tree().root };
         let copied = self.shape.copied.clone();
         // SAFETY: nobody walks the tree yet.
         unsafe {
-            root.zero_unlinked(0..copied.start);
-            if copied.end < root.count() {
-                root.zero_unlinked(copied.end..root.count());
-            }
+            draft.zero_root(&copied);
             if let Err(error) = draft.link_tables(&self.shape).and_then(|()| self.seal()) {
                 root.zero_unlinked(copied);
                 self.give_back(root);
                 return Err(error);
             }
-            root.copy_unlinked(&draft.swapper, copied);
+            draft.copy_root(copied);
             draft.fill_private(&self.shape);
         }
         root.clean(root.all());
@@ -112,8 +109,8 @@ pub(super) struct Shape {
     private: Range<usize>,
     /// The root entries that are swapper's, whatever it maps there: the kernel half's, behind the private ones.
     copied: Range<usize>,
-    /// What of the kernel half a pgd translates.
-    kernel: Option<VirtRange>,
+    /// The entries that are swapper's in all tables below the root, counted from address 0 on.
+    below: Range<usize>,
 }
 
 impl Shape {
@@ -125,8 +122,18 @@ impl Shape {
         let copied = kernel.map_or(count..count, |kernel| {
             root.index(kernel.start()).max(private.end)..root.index(kernel.last()) + 1
         });
+        let number = |va: VirtAddr| (va.0 >> F::level(1).shift) as usize;
+        let below = kernel.map_or(0..0, |kernel| number(kernel.start())..number(kernel.last()) + 1);
         let cut = (root.bits - level.bits) as u16;
-        Self { level, cut, low_vectors: layout.low_vectors(), private, copied, kernel }
+        Self { level, cut, low_vectors: layout.low_vectors(), private, copied, below }
+    }
+
+    /// Which entries of the private table below root entry `index` are swapper's.
+    #[inline]
+    fn copies<F: Format>(&self, index: usize) -> Range<usize> {
+        let first = index << F::level(1).bits;
+        let from_first = |number: usize| number.saturating_sub(first);
+        from_first(self.below.start)..from_first(self.below.end)
     }
 }
 
@@ -138,6 +145,9 @@ struct Draft<'m, F: Format, M> {
 }
 
 impl<'m, F: Format, M: Machine> Draft<'m, F, M> {
+    /// Whether a root has so few entries that a call for them would cost more.
+    const ROOT_IS_SMALL: bool = F::LEVELS[0].entries() <= 4;
+
     /// Links the tables that the pgd has from birth, with nothing in them but the low vectors.
     ///
     /// # Safety
@@ -155,6 +165,44 @@ impl<'m, F: Format, M: Machine> Draft<'m, F, M> {
             unsafe { self.link_vectors()? };
         }
         Ok(())
+    }
+
+    /// Makes the root's entries absent, but for those that will be `copied`.
+    ///
+    /// # Safety
+    /// Nobody walks this tree.
+    unsafe fn zero_root(&self, copied: &Range<usize>) {
+        let root = &self.root;
+        let zero = |range: Range<usize>| {
+            if !Self::ROOT_IS_SMALL {
+                // SAFETY: the caller answers for it; so for all of these.
+                return unsafe { root.zero_unlinked(range) };
+            }
+            for index in range {
+                // SAFETY: as above.
+                unsafe { root.store(index, F::Raw::default()) };
+            }
+        };
+        zero(0..copied.start);
+        if copied.end < root.count() {
+            zero(copied.end..root.count());
+        }
+    }
+
+    /// Copies swapper's root entries in `copied`.
+    ///
+    /// # Safety
+    /// Nobody walks this tree.
+    unsafe fn copy_root(&self, copied: Range<usize>) {
+        if Self::ROOT_IS_SMALL {
+            for index in copied {
+                // SAFETY: the caller answers for it; so for all of these.
+                unsafe { self.root.store(index, self.swapper.load(index)) };
+            }
+            return;
+        }
+        // SAFETY: as above.
+        unsafe { self.root.copy_unlinked(&self.swapper, copied) };
     }
 
     /// Links an empty table, which is to be cleaned when it is filled.
@@ -214,10 +262,8 @@ impl<'m, F: Format, M: Machine> Draft<'m, F, M> {
                     self.root.store(index, self.swapper.load(index));
                     continue;
                 };
-                let span = self.root.span(VirtAddr(0), index);
-                let kernel = shape.kernel.and_then(|kernel| span.intersection(kernel));
-                if let (Some(kernel), Some(model)) = (kernel, self.swapper.below(index)) {
-                    child.copy_unlinked(&model, child.indices(kernel));
+                if let Some(model) = self.swapper.below(index) {
+                    child.copy_unlinked(&model, shape.copies::<F>(index));
                 }
                 child.clean(child.all());
             }

@@ -13,7 +13,7 @@
 //! ```
 
 use super::fault::{Verdict, do_translation_fault};
-use super::swapper::SwapperView;
+use super::view::SwapperView;
 use crate::addr::{PAGE_SIZE, PhysAddr, VirtAddr, VirtRange};
 use crate::attr::{Access, Attrs};
 use crate::format::{Fault, FaultKind, Format};

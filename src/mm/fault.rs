@@ -1,6 +1,6 @@
 //! What a decoded fault means: copy an entry from swapper and retry, hand it on, or a bug.
 
-use super::swapper::SwapperView;
+use super::view::SwapperView;
 use crate::addr::{PhysAddr, VirtAddr};
 use crate::attr::Access;
 use crate::format::{Fault, FaultKind, Format, Walk};
@@ -31,8 +31,8 @@ pub fn do_translation_fault<F: Format, M: Machine>(
     va: VirtAddr,
     user_mode: bool,
 ) -> Verdict {
-    if user_mode || !swapper.is_copied(va) {
-        return elsewhere(swapper, va, user_mode);
+    if user_mode || !swapper.comes_late(va) {
+        return elsewhere(swapper, root, fault.kind, va, user_mode);
     }
     if fault.kind != FaultKind::Translation {
         return Verdict::Kernel;
@@ -40,15 +40,22 @@ pub fn do_translation_fault<F: Format, M: Machine>(
     sync(swapper, va, root)
 }
 
-/// The verdict where no copy can be missing: in the user half, and where TTBR1 walks swapper itself.
+/// The verdict where a copy is seldom missing, or none can be: in the user half, and where TTBR1 walks swapper itself.
 #[cold]
-fn elsewhere<F: Format, M>(
+fn elsewhere<F: Format, M: Machine>(
     swapper: &SwapperView<'_, F, M>,
+    root: PhysAddr,
+    kind: FaultKind,
     va: VirtAddr,
     user_mode: bool,
 ) -> Verdict {
-    let user = user_mode || va < swapper.layout.task_size();
-    if user { Verdict::User } else { Verdict::Kernel }
+    if user_mode || va < swapper.layout().task_size() {
+        Verdict::User
+    } else if kind == FaultKind::Translation && swapper.is_copied(va) {
+        sync_from(swapper, va, root)
+    } else {
+        Verdict::Kernel
+    }
 }
 
 /// Copies the entry for `va` from swapper to the pgd, where swapper has one and the pgd has not: the root
@@ -62,17 +69,24 @@ fn sync<F: Format, M: Machine>(
     va: VirtAddr,
     pgd: PhysAddr,
 ) -> Verdict {
-    // What is missing is nearly always a table of ptes, in the root or, of three levels, the private table.
+    // What is missing is nearly always a table of ptes.
     let depth = F::LEVELS.len() - 2;
-    // SAFETY: the root of the active pgd, which stays while it is active; swapper's root is whole.
-    let (ours, theirs) =
-        unsafe { (Node::new(swapper.root.machine(), pgd, 0), swapper.root.at_depth(0)) };
-    let mut entries = Pair::of(ours, theirs, 0, va);
+    let machine = swapper.late.machine();
+    let mut table = pgd;
     // Unrolled, so that each level's geometry is a constant.
     for depth in 0..depth {
-        let Some(below) = entries.below() else { return sync_from(swapper, va, pgd) };
-        entries = Pair::new(swapper, below, depth + 1, va);
+        // SAFETY: the root of the active pgd, or a table that an entry just read points to; they stay while it is
+        // active.
+        let ours = unsafe { Node::<F, M>::new(machine, table, depth) };
+        let Walk::Table(below) = F::walk(depth, ours.load(ours.index(va))) else {
+            return sync_from(swapper, va, pgd);
+        };
+        table = below;
     }
+    // SAFETY: as above, and swapper's table, which is there.
+    let entries = unsafe {
+        Pair::of(Node::new(machine, table, depth), swapper.late.at_depth(depth), depth, va)
+    };
     if entries.present == F::Raw::default()
         && matches!(F::walk(depth, entries.wanted), Walk::Table(_))
     {
@@ -91,13 +105,13 @@ fn sync_from<F: Format, M: Machine>(
     pgd: PhysAddr,
 ) -> Verdict {
     let absent = F::Raw::default();
-    let mut tables = (pgd, swapper.root.table());
+    let mut tables = (pgd, swapper.root().table());
     for depth in 0..F::LEVELS.len() {
         let entries = Pair::new(swapper, tables, depth, va);
         if entries.present == absent {
             // A leaf that is not sealed may go again, and nobody would take the copy away.
             let may_go = matches!(F::walk(depth, entries.wanted), Walk::Memory { .. })
-                && !swapper.layout.is_copied::<F>(depth, va);
+                && !swapper.layout().is_copied::<F>(depth, va);
             if entries.wanted == absent || may_go {
                 return Verdict::Kernel;
             }
@@ -107,7 +121,7 @@ fn sync_from<F: Format, M: Machine>(
         let Some(below) = entries.below() else { break };
         tables = below;
     }
-    let mapped = is_mapped::<F, M>(swapper.root.machine(), pgd, va);
+    let mapped = is_mapped::<F, M>(swapper.root().machine(), pgd, va);
     if mapped { Verdict::Retry } else { Verdict::Kernel }
 }
 
@@ -128,7 +142,7 @@ impl<'m, F: Format, M: Machine> Pair<'m, F, M> {
         depth: usize,
         va: VirtAddr,
     ) -> Self {
-        let machine = swapper.root.machine();
+        let machine = swapper.root().machine();
         // SAFETY: the roots, or tables that entries just read point to; the active pgd's tables stay while
         // it is active, and swapper's for ever.
         let (ours, theirs) = unsafe {

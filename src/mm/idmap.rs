@@ -239,7 +239,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
 }
 
 /// The link to a table that the pgd owns and the kernel needs.
-#[inline(never)]
+#[inline]
 pub(super) fn kernel_link<F: Format>(depth: usize, table: PhysAddr) -> F::Raw {
     let link = TableEntry { table, owner: Owner::Kernel, pxn: false };
     // The allocator aligns tables and keeps them in reach, so there is such a word.

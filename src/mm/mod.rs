@@ -14,6 +14,7 @@ pub mod layout;
 pub mod pgd;
 mod spare;
 pub mod swapper;
+pub mod view;
 pub mod window;
 
 pub use context::Contexts;
@@ -22,4 +23,5 @@ pub use decision::{Decision, Found, Origin, decide};
 pub use fault::{Verdict, do_translation_fault};
 pub use layout::{Layout, LayoutError, LayoutSpec, Pmds, Vectors, Window};
 pub use pgd::Pgd;
-pub use swapper::{Features, Swapper, SwapperView};
+pub use swapper::{Features, Swapper};
+pub use view::SwapperView;

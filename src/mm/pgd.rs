@@ -11,7 +11,8 @@ use core::ops::ControlFlow;
 use super::birth::keeps;
 use super::layout::Layout;
 use super::spare::Regions;
-use super::swapper::{Features, SwapperView};
+use super::swapper::Features;
+use super::view::SwapperTree;
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
 use crate::attr::{Access, Asid, Attrs};
 use crate::format::{Format, Owner};
@@ -28,7 +29,7 @@ use crate::table::walk::{self, Mapped, Translation};
 /// It is given back with [`pgd_free`](Self::pgd_free); dropped, it leaks.
 #[must_use = "a pgd is given back with pgd_free"]
 pub struct Pgd<'m, F: Format, M: Machine> {
-    pub(super) swapper: SwapperView<'m, F, M>,
+    pub(super) swapper: SwapperTree<'m, F, M>,
     pub(super) root: Node<'m, F, M>,
     pub(super) features: Features,
     /// Whose its translations are.

@@ -16,12 +16,12 @@ use super::layout::Layout;
 use super::spare::Spares;
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
 use crate::attr::{Access, Attrs};
-use crate::format::{Format, Owner, Split, Walk};
+use crate::format::{Format, Owner};
 use crate::table::context::Whose;
 use crate::table::edit::{Editor, LeafSizes, Policy, Ties};
 use crate::table::error::EditError;
 use crate::table::flush::{Flush, publish};
-use crate::table::mem::{Machine, OutOfMemory, TableMemory};
+use crate::table::mem::{Machine, OutOfMemory};
 use crate::table::node::Node;
 use crate::table::walk::{self, Mapped, Translation};
 
@@ -83,7 +83,7 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
         let sealing = Sealing { layout, sealed: false, format: PhantomData };
         let (shape, spares) = (Shape::new::<F>(layout), Spares::new::<F>(layout));
         let mut swapper = Self { machine, root, sealing, features, shape, spares };
-        if let Err(error) = swapper.link_upper() {
+        if let Err(error) = swapper.link_first() {
             // SAFETY: just allocated, and nothing was linked in it.
             unsafe { machine.free(root, &F::LEVELS[0]) };
             return Err(error);
@@ -91,12 +91,20 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
         Ok(swapper)
     }
 
-    /// Links the table that walks by TTBR1 start at. It stays as every table of swapper's does.
-    fn link_upper(&mut self) -> Result<(), OutOfMemory> {
-        let Some(split) = self.layout().split::<F>() else { return Ok(()) };
-        let upper = VirtRange::inclusive(split.border, VirtAddr::MAX).unwrap_or(VirtRange::ALL);
-        let wanted = |depth, _| depth < split.depth;
-        self.editor().link_tables(upper, &wanted).map_err(|_| OutOfMemory)
+    /// Links the tables that readers without a lock start at: for walks by TTBR1, and where user space ends within a
+    /// root entry.
+    fn link_first(&mut self) -> Result<(), OutOfMemory> {
+        let layout = self.layout();
+        let split = layout.split::<F>();
+        let wanted = |depth, part: VirtRange| match split {
+            Some(split) if part.start() >= split.border => depth < split.depth,
+            _ => {
+                depth == 0
+                    && layout.has_private_table::<F>(part.start())
+                    && !part.is_aligned(F::LEVELS[0].shift)
+            }
+        };
+        self.editor().link_tables(layout.kernel(), &wanted).map_err(|_| OutOfMemory)
     }
 
     /// Where the root lies, for TTBR0.
@@ -124,22 +132,9 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
         self.sealing.sealed
     }
 
-    /// What readers without a lock see: walks, pgds, the fault handler.
-    #[inline]
-    pub fn view(&self) -> SwapperView<'m, F, M> {
-        // SAFETY: the root was made by `new` and is never freed, nor is any table below it.
-        let root = unsafe { Node::new(self.machine, self.root, 0) };
-        let layout = self.sealing.layout;
-        let pgd_last = layout.pgd_last::<F>();
-        let start = layout.task_size().0;
-        // The whole kernel half is less than 4 GiB, so its length fits.
-        let bytes = pgd_last.0.wrapping_add(1).wrapping_sub(start);
-        SwapperView { root, layout, pgd_last, copied: (start, bytes) }
-    }
-
     /// What `va` translates to.
     pub fn translate(&self, va: VirtAddr) -> Option<Translation<F>> {
-        walk::translate(&self.view().root, va)
+        walk::translate(&self.tree().root, va)
     }
 
     /// Seals the tree, and links the tables of the eager windows first. [`Pgd`](super::pgd::Pgd)s are made
@@ -274,7 +269,7 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
         range: VirtRange,
         mut visit: impl FnMut(Mapped) -> ControlFlow<B>,
     ) -> ControlFlow<B> {
-        walk::visit(&self.view().root, range, &mut visit)
+        walk::visit(&self.tree().root, range, &mut visit)
     }
 
     /// Whether entries at `depth` for part of `range` can hold no leaf any more.
@@ -312,57 +307,5 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
     /// Kernel mappings are global: one flush by address reaches them whatever the ASID.
     fn check_attrs(attrs: Attrs) -> Result<(), EditError> {
         if attrs.global { Ok(()) } else { Err(EditError::WrongHalf) }
-    }
-}
-
-/// Swapper as seen without its lock: descriptors are read one by one, whole, while another CPU may add to
-/// them. Tables that were linked once stay.
-pub struct SwapperView<'m, F: Format, M> {
-    pub(super) root: Node<'m, F, M>,
-    pub(super) layout: &'m Layout,
-    /// The last address that pgds translate: [`Layout::pgd_last`].
-    pub(super) pgd_last: VirtAddr,
-    /// What of the kernel half pgds translate: where it starts, and how many bytes it has.
-    copied: (u32, u32),
-}
-
-impl<F: Format, M> Clone for SwapperView<'_, F, M> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<F: Format, M> Copy for SwapperView<'_, F, M> {}
-
-impl<F: Format, M> SwapperView<'_, F, M> {
-    /// Whether `va` is the kernel's, and pgds translate it.
-    #[inline]
-    pub(super) fn is_copied(&self, va: VirtAddr) -> bool {
-        va.0.wrapping_sub(self.copied.0) < self.copied.1
-    }
-}
-
-impl<'m, F: Format, M: TableMemory> SwapperView<'m, F, M> {
-    /// The root, for walks.
-    pub fn root(&self) -> Node<'m, F, M> {
-        self.root
-    }
-
-    /// The memory map.
-    pub fn layout(&self) -> &'m Layout {
-        self.layout
-    }
-
-    /// How TTBR1 is to share the address space, and the table that its walks start at, for
-    /// `armv7::mmu::set_split`: the root, or the one pmd above the border. `None` where the layout has no split.
-    pub fn upper(&self) -> Option<(&'static Split, PhysAddr)> {
-        let split = self.layout.split::<F>()?;
-        if split.depth == 0 {
-            return Some((split, self.root.table()));
-        }
-        match F::walk(0, self.root.load(self.root.index(split.border))) {
-            Walk::Table(table) => Some((split, table)),
-            _ => None,
-        }
     }
 }

@@ -4,7 +4,7 @@ use core::ops::ControlFlow;
 
 use super::mem::TableMemory;
 use super::node::{MAX_LEVELS, Node};
-use crate::addr::{PhysAddr, VirtAddr, VirtRange};
+use crate::addr::{PAGE_SIZE, PhysAddr, VirtAddr, VirtRange};
 use crate::attr::Access;
 use crate::format::{Entry, Format, Leaf, Level, RUN, Runs, Walk};
 
@@ -105,22 +105,35 @@ pub(crate) unsafe fn descend<F: Format, M: TableMemory>(
     // SAFETY: it is a root, and one entry is read, which it has.
     let node = unsafe { root.at_depth(0) };
     let mut raw = node.load(node.index(va));
-    // Unrolled, so that each level's geometry is a constant.
-    for depth in 0..F::LEVELS.len() {
-        match F::walk(depth, raw) {
-            Walk::Table(next) => {
-                // SAFETY: an entry that was just read points to it.
-                let node = unsafe { Node::<F, M>::new(root.machine(), next, depth + 1) };
-                raw = node.load(node.index(va));
-            }
-            Walk::Memory { base, offset } => {
-                let phys = PhysAddr::truncate(base.as_u64() | u64::from(va.0 & offset));
-                return Some(Translation { phys, depth, va, raw });
-            }
-            Walk::Fault => return None,
+    const IN_PAGE: u32 = PAGE_SIZE - 1;
+    let pte = F::LEVELS.len() - 1;
+    // Unrolled, so that each level's geometry is a constant; and so is the size of what is found mostly.
+    let (phys, depth) = 'found: {
+        for depth in 0..pte {
+            let Walk::Table(next) = F::walk(depth, raw) else {
+                break 'found (other::<F>(depth, va, raw), depth);
+            };
+            // SAFETY: an entry that was just read points to it.
+            let node = unsafe { Node::<F, M>::new(root.machine(), next, depth + 1) };
+            raw = node.load(node.index(va));
         }
+        match F::walk(pte, raw) {
+            Walk::Memory { base, offset: IN_PAGE } => {
+                (base.as_u64() | u64::from(va.0 & IN_PAGE), pte)
+            }
+            _ => (other::<F>(pte, va, raw), pte),
+        }
+    };
+    Some(Translation { phys: PhysAddr::new(phys)?, depth, va, raw })
+}
+
+/// Where a leaf at `depth` that is no page has `va`; no physical address if `raw` is none.
+#[inline(never)]
+fn other<F: Format>(depth: usize, va: VirtAddr, raw: F::Raw) -> u64 {
+    match F::walk(depth, raw) {
+        Walk::Memory { base, offset } => base.as_u64() | u64::from(va.0 & offset),
+        _ => u64::MAX,
     }
-    None
 }
 
 /// The entries that a walk for `va` reads, from the root on.

@@ -31,7 +31,8 @@ const USER: Attrs = Attrs::user(Access::ReadWrite);
 
 fn the_root_of_swapper<F: Format>() {
     let (host, layout) = (Host::<F>::new(), linux());
-    let swapper = exhaust(&host, 1, || Swapper::<F, _>::new(&host, &layout, PXN));
+    // And the pmd that pgds' own stand beside.
+    let swapper = exhaust(&host, tables::<F>(1, 2), || Swapper::<F, _>::new(&host, &layout, PXN));
     host.audit(swapper.root(), &[]);
 }
 
@@ -175,9 +176,9 @@ fn eager() -> Layout {
 fn seal_with_eager_windows<F: Format>() {
     let (host, layout) = (Host::<F>::new(), eager());
     let mut swapper = empty_swapper(&host, &layout);
-    // A table for each MiB, 4 + 8 and the vectors'; a pmd for the window's GiB, two ptes below it, and a pmd
-    // for vmalloc and the vectors.
-    exhaust(&host, tables::<F>(13, 4), || swapper.seal());
+    // A table for each MiB, 4 + 8 and the vectors'; two ptes below the pmd of the window's GiB, and a pmd for vmalloc
+    // and the vectors.
+    exhaust(&host, tables::<F>(13, 3), || swapper.seal());
     assert!(swapper.is_sealed());
     host.audit(swapper.root(), &[]);
     let mut pgd = pgd(&host, &mut swapper);

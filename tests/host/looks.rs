@@ -59,7 +59,7 @@ fn one_page_takes_a_walk<F: Format>() {
     within(&host, [24, 32], || swapper.map_at(page(0xF200_1000), 0x7100_0000, DATA, PAGES))
         .unwrap();
     within(&host, [98, 146], || swapper.unmap_now(page(0xF200_1000))).unwrap();
-    let verdict = within(&host, [24, 56], || touch(&swapper, &pgd, 0xF200_0000));
+    let verdict = within(&host, [24, 48], || touch(&swapper, &pgd, 0xF200_0000));
     assert_eq!(verdict, Verdict::Retry);
 }
 
@@ -113,7 +113,7 @@ fn spaces_take_their_root<F: Format>() {
     let (host, layout) = (Host::<F>::new(), linux());
     let mut swapper = swapper(&host, &layout);
     swapper.seal().unwrap();
-    let pgd = within(&host, [19704, 707], || swapper.pgd_alloc()).unwrap();
+    let pgd = within(&host, [19704, 720], || swapper.pgd_alloc()).unwrap();
     // SAFETY: no TTBR holds it.
     within(&host, [8, 8], || unsafe { swapper.pgd_free(pgd) });
     let mut pgd = within(&host, [16, 16], || swapper.pgd_alloc()).unwrap();

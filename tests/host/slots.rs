@@ -139,7 +139,7 @@ fn kmap_needs_a_table<F: Format>() {
     let (host, layout) = (Host::<F>::new(), linux());
     let mut swapper = empty_swapper(&host, &layout);
     let mut pkmap = pkmap::<8>();
-    exhaust(&host, if is_classic::<F>() { 1 } else { 2 }, || {
+    exhaust(&host, 1, || {
         assert_eq!(pkmap.in_use(), 0);
         kmap(&mut pkmap, &mut swapper, 0x7000_0000)
     });

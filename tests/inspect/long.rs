@@ -169,7 +169,9 @@ fn r18_ttbr_regions() {
         // Tables aligned to their own size and no more.
         let bytes = |size: u32| if size < 2 { 32 >> size } else { 16384 >> size };
         let (low, high) = (0x10_0000_0000 + bytes(t0), 0x20_0000_0000 + bytes(t1));
-        let open = Regs { ttbcr: EAE | t1 << 16 | t0, ttbr0: low, ttbr1: high, ..Regs::default() };
+        // What is below their alignment is no address.
+        let (ttbr0, ttbr1) = (low | (bytes(t0) - 1), high | (bytes(t1) - 1));
+        let open = Regs { ttbcr: EAE | t1 << 16 | t0, ttbr0, ttbr1, ..Regs::default() };
         let borders = [0, end, start, TOP, TOP / 2, TOP / 4, TOP - TOP / 4];
         let probes = borders.iter().flat_map(|&b| [b.wrapping_sub(1), b]).filter(|&va| va < TOP);
         for va in probes {

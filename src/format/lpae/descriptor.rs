@@ -95,6 +95,8 @@ pub(super) fn walk(depth: usize, raw: u64) -> Walk {
             _ => Walk::Table(base),
         };
     }
+    // Blocks, and pages without access.
+    core::hint::cold_path();
     let none = if depth == PTE { NOT_BLOCK } else { 0 };
     let is_block = depth < PTE && kind == VALID;
     if is_block || raw & NONE != 0 && kind == none {

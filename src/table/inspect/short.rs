@@ -60,7 +60,7 @@ fn first_level(regs: &Regs, va: VirtAddr) -> Result<PhysAddr, WalkFault> {
     }
     // TTBR0's table shrinks with its half: 16 KiB >> N, aligned to as much.
     let base = ttbr as u32 & u32::MAX << (14 - n);
-    Ok(PhysAddr::from_u32(base | (va.as_u32() & u32::MAX >> n) >> 18 & !3))
+    Ok(PhysAddr::from_u32(base | va.as_u32() >> 18 & !3))
 }
 
 /// A section or supersection (B3.5.1).
