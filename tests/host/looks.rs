@@ -1,6 +1,7 @@
 //! What each operation reads and writes of the tables: what makes it fast is seen here, where a longer way would do the
 //! same.
 
+use crate::support::frames::Frames;
 use crate::support::kernel::*;
 use crate::support::*;
 use armv7a_mm::mm::Verdict;
@@ -13,6 +14,7 @@ both_formats!(
     identity_mappings_take_their_tables,
     windows_take_a_walk,
     spaces_take_their_root,
+    forks_look_at_a_table_at_once,
     no_table_is_taken_in_vain,
 );
 
@@ -120,6 +122,21 @@ fn spaces_take_their_root<F: Format>() {
     pgd.map_at(page(0x4000_0000), 0x7000_0000, USER, PAGES).unwrap();
     // SAFETY: as above.
     within(&host, [1056, 5216], || unsafe { swapper.pgd_free(pgd) });
+}
+
+/// The last page of each of four tables.
+fn forks_look_at_a_table_at_once<F: Format>() {
+    let (host, layout) = (Host::<F>::new(), linux());
+    let mut swapper = swapper(&host, &layout);
+    let [mut parent, mut child] = [pgd(&host, &mut swapper), pgd(&host, &mut swapper)];
+    let all = range(0x4000_0000, 0x4080_0000);
+    for end in [0x4020_0000, 0x4040_0000, 0x4060_0000, 0x4080_0000] {
+        parent.map_at(page(end - 0x1000), 0x7000_0000, USER, PAGES).unwrap();
+    }
+    let mut frames = Frames::new(&host, 0);
+    // SAFETY: nobody reaches memory through these tables.
+    let mut fork = || unsafe { parent.copy_on_write(&mut child, all, &mut frames) };
+    within(&host, [28288, 57457], || fork().unwrap().pay());
 }
 
 /// What a map reserves it uses, in all of user space, too.

@@ -53,12 +53,12 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     ) -> Result<(), EditError> {
         let indices = node.indices(range);
         if node.is_absent(indices.clone()) {
-            return self.plan_absent_below(node.depth(), range, mapping, need, 1);
+            return self.plan_absent_below(node.depth(), range, mapping, need);
         }
         for index in indices {
             if let Some(part) = node.span(range.start(), index).intersection(range) {
                 if node.load(index) == F::Raw::default() {
-                    self.plan_absent_below(node.depth(), part, mapping, need, 1)?;
+                    self.plan_absent_below(node.depth(), part, mapping, need)?;
                 } else {
                     self.plan_below_present(node, part, mapping, need)?;
                 }
@@ -94,7 +94,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         Ok(())
     }
 
-    /// Plans for `range` in `times` new tables at `depth`.
+    /// Plans for `range` in a new table at `depth`.
     #[inline(never)]
     fn plan_absent(
         &self,
@@ -102,7 +102,6 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         range: VirtRange,
         mapping: &Mapping<F>,
         need: &mut Need,
-        times: usize,
     ) -> Result<(), EditError> {
         if Self::is_pte(depth) && self.frozen(depth, range.start()) {
             return Err(EditError::Sealed { at: range.start() });
@@ -112,12 +111,12 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
             self.check_leaves(depth, part, mapping, run)?;
         }
         for part in parts.below.into_iter().flatten() {
-            self.plan_absent_below(depth, part, mapping, need, times)?;
+            self.plan_absent_below(depth, part, mapping, need)?;
         }
         Ok(())
     }
 
-    /// Plans for `range` in new tables below absent entries at `depth`, `times` over.
+    /// Plans for `range` in new tables below absent entries at `depth`.
     #[inline(never)]
     fn plan_absent_below(
         &self,
@@ -125,26 +124,18 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         range: VirtRange,
         mapping: &Mapping<F>,
         need: &mut Need,
-        times: usize,
     ) -> Result<(), EditError> {
         let level = F::level(depth);
         let (first, last) = (level.index(range.start()), level.index(range.last()));
-        reserve::add(need, depth + 1, times * (last - first + 1));
-        let mut plan = |index: usize, times: usize| match level
-            .entry_span(range.start(), index)
-            .intersection(range)
-        {
-            Some(part) => self.plan_absent(depth + 1, part, mapping, need, times),
-            None => Ok(()),
-        };
-        // All but the first and the last are covered whole, and so made alike. The last reaches furthest,
-        // so what the format cannot reach shows there at the latest.
-        plan(first, times)?;
-        if last - first > 1 {
-            plan(last - 1, times * (last - first - 1))?;
-        }
-        if last > first {
-            plan(last, times)?;
+        reserve::add(need, depth + 1, last - first + 1);
+        // All but the first and the last are covered whole, and so made alike: of tables of ptes, which need no others,
+        // one of these is enough. The last reaches furthest, so what the format cannot reach shows there at the latest.
+        let next = if Self::is_pte(depth + 1) { last.saturating_sub(1) } else { 0 };
+        for index in core::iter::once(first).chain(next.max(first + 1)..=last) {
+            let span = level.entry_span(range.start(), index);
+            if let Some(part) = span.intersection(range) {
+                self.plan_absent(depth + 1, part, mapping, need)?;
+            }
         }
         Ok(())
     }

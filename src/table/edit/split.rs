@@ -54,9 +54,9 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     #[inline(never)]
     fn same(&self, cut: &Cut<'m, F, M>, boundary: VirtAddr) -> Mapping<F> {
         let level = cut.node.level();
-        // Each word of an identical run holds the run's base; other leaves hold their own.
+        // Each word of an identical run holds the run's base; in other runs leaves hold their own.
         let holder = match level.runs {
-            Some(Runs::Identical) if cut.leaf.run => cut.span.start(),
+            Some(Runs::Identical) => cut.span.start(),
             _ => boundary.align_down(level.shift),
         };
         self.mapping(holder, cut.leaf.frame, cut.leaf.attrs, LeafSizes::LARGEST)
@@ -98,19 +98,12 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         if self.frozen(depth, boundary) {
             return Err(EditError::Sealed { at });
         }
-        let mapping = self.same(&cut, boundary);
+        // What a leaf that stands alone holds, smaller ones can; a run may reach further.
         if cut.leaf.run {
-            self.check_leaves(depth, cut.span, &mapping, false)?;
+            self.check_leaves(depth, cut.span, &self.same(&cut, boundary), false)?;
         }
-        let below = (depth + 1..F::LEVELS.len())
-            .take_while(|depth| !boundary.is_aligned(F::level(depth - 1).shift));
-        let mut from = F::LEVELS.len();
-        for depth in below {
-            from = from.min(depth);
-            let span = VirtRange::aligned(boundary, F::level(depth - 1).shift);
-            self.check_leaves(depth, span, &mapping, false)?;
-        }
-        Ok(Some(from))
+        let in_place = boundary.is_aligned(cut.node.level().shift);
+        Ok(Some(if in_place { F::LEVELS.len() } else { depth + 1 }))
     }
 
     /// Splits what the ends of `range` cut, as planned.
