@@ -24,7 +24,7 @@ const CFG: [(&str, &str); 4] = [
 ];
 
 /// Files and folders that handle memory or the CPU themselves.
-const UNSAFE: [&str; 21] = [
+const UNSAFE: [&str; 22] = [
     "armv7/",
     "mm/fault.rs",
     "mm/idmap.rs",
@@ -36,6 +36,7 @@ const UNSAFE: [&str; 21] = [
     "mm/pgd.rs",
     "mm/spare.rs",
     "mm/swapper.rs",
+    "mm/view.rs",
     "mm/window/",
     "table/bulk.rs",
     "table/edit/",

@@ -17,7 +17,7 @@ use self::model::Model;
 use super::pgd::Pgd;
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
 use crate::attr::{Access, Attrs};
-use crate::format::{Descriptor, EncodeError, Entry, Format, Leaf, Owner, RUN, TableEntry};
+use crate::format::{Descriptor, Entry, Format, Leaf, Owner, RUN, Runs, TableEntry};
 use crate::table::context::Whose;
 use crate::table::error::EditError;
 use crate::table::flush::{Flush, publish};
@@ -65,7 +65,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         self.check_own(range)?;
         let attrs = Attrs::kernel(access).with_global(false);
         let mut need = Need::default();
-        self.plan_identity(0, Some(&self.root), &self.model(), range, attrs, &mut need)?;
+        self.plan_identity(0, Some(&self.root), &self.model(), range, &mut need)?;
         let mut reserve = Reserve::new(self.root.machine(), &need)?;
         self.touched.add(range);
         let hidden = self.hidden_by(range);
@@ -135,7 +135,6 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         node: Option<&Node<'m, F, M>>,
         model: &Model<'m, F, M>,
         range: VirtRange,
-        attrs: Attrs,
         need: &mut Need,
     ) -> Result<(), EditError> {
         let level = F::level(depth);
@@ -151,13 +150,14 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
                 }
                 Entry::Reserved => return Err(EditError::Reserved { at }),
                 by if is_own(by) => return Err(EditError::Mapped { at, by }),
-                _ => {
+                copy => {
                     // A leaf of a run cannot be replaced alone: its neighbours must stand alone, too.
-                    if depth == 0 {
-                        model.entry(depth, at)?;
+                    if let Entry::Leaf(leaf) = copy
+                        && leaf.run
+                    {
+                        F::encode(depth, Entry::Leaf(Leaf { run: false, ..leaf }))?;
                     }
                     if part == span && level.leaf {
-                        identity_leaf::<F>(depth, at, attrs)?;
                         continue;
                     }
                     reserve::add(need, depth + 1, 1);
@@ -165,7 +165,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
                 }
             };
             let below = model.below(at);
-            self.plan_identity(depth + 1, child.as_ref(), &below, part, attrs, need)?;
+            self.plan_identity(depth + 1, child.as_ref(), &below, part, need)?;
         }
         Ok(())
     }
@@ -182,28 +182,32 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     ) {
         let depth = node.depth();
         let machine = self.root.machine();
+        let mut bits = None;
         for index in node.indices(range) {
             let span = node.span(range.start(), index);
             let Some(part) = span.intersection(range) else { continue };
-            let entry = node.entry(index);
+            let raw = node.load(index);
+            let table = F::decode_table(depth, raw);
             // SAFETY: planned: absent or a copy of swapper's, and the caller vouches for the mapping;
             // tables are ours alone until they are linked, which happens when they are complete.
             unsafe {
-                match entry {
-                    Entry::Table(table) if table.owner != Owner::Swapper => {
-                        let below = model.below(part.start());
-                        self.build_identity(&node.child(table), &below, part, attrs, reserve);
-                        // The kernel executes there now.
-                        node.store(index, kernel_link::<F>(depth, table.table));
-                        continue;
-                    }
-                    Entry::Leaf(leaf) if leaf.run => self.split_copies(node, model, span, index),
-                    _ => {}
+                if let Some(table) = table
+                    && table.owner != Owner::Swapper
+                {
+                    let below = model.below(part.start());
+                    self.build_identity(&node.child(table), &below, part, attrs, reserve);
+                    // The kernel executes there now.
+                    node.store(index, kernel_link::<F>(depth, table.table));
+                    continue;
+                }
+                if let (None, Entry::Leaf(leaf)) = (table, F::decode(depth, raw))
+                    && leaf.run
+                {
+                    split_copies(node, index, leaf);
                 }
                 if part == span && node.level().leaf {
-                    if let Ok(raw) = identity_leaf::<F>(depth, span.start(), attrs) {
-                        node.store(index, raw);
-                    }
+                    let bits = *bits.get_or_insert_with(|| leaf_bits::<F>(depth, attrs));
+                    node.store(index, bits | F::Raw::from_u64(span.start().0.into()));
                 } else if let Some(table) = reserve.take(depth + 1) {
                     let child = Node::new(machine, table, depth + 1);
                     let below = model.below(part.start());
@@ -217,25 +221,27 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         }
         node.clean(node.indices(range));
     }
+}
 
-    /// Makes the sixteen copies of a run of swapper's stand alone.
-    #[inline(never)]
-    unsafe fn split_copies(
-        &self,
-        node: &Node<'m, F, M>,
-        model: &Model<'m, F, M>,
-        span: VirtRange,
-        index: usize,
-    ) {
-        let first = index & !(RUN - 1);
-        let va = node.span(span.start(), first).start();
-        if let Some(raw) = planned(model.entry(node.depth(), va).ok()) {
-            let step = F::Raw::from_u64(1 << node.level().shift);
-            // SAFETY: they map the same as before; the caller vouches that no CPU runs on it.
-            unsafe { node.fill(first..first + RUN, raw, step) };
-        }
-        node.clean(first..first + RUN);
+/// Makes the copies of a run of swapper's stand alone, of which `leaf` is the one at `index`.
+///
+/// # Safety
+/// No CPU runs on the table.
+#[inline(never)]
+unsafe fn split_copies<F: Format, M: Machine>(node: &Node<'_, F, M>, index: usize, leaf: Leaf) {
+    let (level, place) = (node.level(), index % RUN);
+    let run = index - place..index - place + RUN;
+    let before = match level.runs {
+        Some(Runs::Identical) => 0,
+        _ => (place as u64) << level.shift,
+    };
+    let frame = PhysAddr::truncate(leaf.frame.as_u64() - before);
+    let first = F::encode(node.depth(), Entry::Leaf(Leaf { frame, run: false, ..leaf }));
+    if let Some(first) = planned(first.ok()) {
+        // SAFETY: they map the same as before; the caller answers for the rest.
+        unsafe { node.fill(run.clone(), first, F::Raw::from_u64(1 << level.shift)) };
     }
+    node.clean(run);
 }
 
 /// The link to a table that the pgd owns and the kernel needs.
@@ -246,13 +252,10 @@ pub(super) fn kernel_link<F: Format>(depth: usize, table: PhysAddr) -> F::Raw {
     planned(F::encode(depth, Entry::Table(link)).ok()).unwrap_or_default()
 }
 
-/// The descriptor that maps `va` to itself.
+/// All but the frame of a leaf at `depth` that stands alone.
 #[inline(never)]
-fn identity_leaf<F: Format>(
-    depth: usize,
-    va: VirtAddr,
-    attrs: Attrs,
-) -> Result<F::Raw, EncodeError> {
-    let frame = PhysAddr::from_u32(va.0);
-    F::encode(depth, Entry::Leaf(Leaf { frame, attrs, run: false, pxn: false }))
+fn leaf_bits<F: Format>(depth: usize, attrs: Attrs) -> F::Raw {
+    let leaf = Leaf { frame: PhysAddr::default(), attrs, run: false, pxn: false };
+    // Each format has such leaves for the kernel, whatever may be done with them.
+    planned(F::encode(depth, Entry::Leaf(leaf)).ok()).unwrap_or_default()
 }

@@ -13,6 +13,7 @@ use armv7a_mm::table::walk;
 both_formats!(
     grid_of_layouts,
     grid_of_layouts_with_eager_windows,
+    swapper_starts_with_what_is_read_without_a_lock,
     private_tables_stay,
     the_missing_entry_alone_is_copied,
     what_is_copied,
@@ -130,6 +131,20 @@ fn check_layout<F: Format>(layout: &Layout, eager: bool) {
 }
 
 /// A private table stays for the pgd's life, also when there is nothing in it: a fault that needs it cannot allocate.
+/// The root; under LPAE also the pmd of TTBR1's last GiB, and that of the GiB in which user space ends.
+fn swapper_starts_with_what_is_read_without_a_lock<F: Format>() {
+    for spec in grid() {
+        let (host, layout) = (Host::<F>::new(), layout(spec));
+        let swapper = empty_swapper(&host, &layout);
+        let (task_size, last) = (layout.task_size().0, layout.pgd_last::<F>().0);
+        let shared = task_size % (1 << 30) != 0 && task_size < last;
+        let upper = last != u32::MAX && last > 0x8000_0000;
+        let pmds = if is_classic::<F>() { 0 } else { usize::from(shared) + usize::from(upper) };
+        assert_eq!(host.counts(), [1, pmds, 0], "{spec:x?}");
+        host.audit(swapper.root(), &[]);
+    }
+}
+
 fn private_tables_stay<F: Format>() {
     for spec in [LayoutSpec::linux(0xC000_0000), *low_vectors(0xC000_0000).spec()] {
         let (host, layout) = (Host::<F>::new(), layout(spec));

@@ -4,8 +4,9 @@
 use crate::support::frames::Frames;
 use crate::support::kernel::*;
 use crate::support::*;
-use armv7a_mm::mm::Verdict;
+use armv7a_mm::format::FaultKind;
 use armv7a_mm::mm::window::Vmalloc;
+use armv7a_mm::mm::{Verdict, do_translation_fault};
 
 both_formats!(
     one_page_takes_a_walk,
@@ -63,6 +64,11 @@ fn one_page_takes_a_walk<F: Format>() {
     within(&host, [98, 146], || swapper.unmap_now(page(0xF200_1000))).unwrap();
     let verdict = within(&host, [24, 48], || touch(&swapper, &pgd, 0xF200_0000));
     assert_eq!(verdict, Verdict::Retry);
+    // What mostly comes late.
+    swapper.map_at(page(0xBF20_1000), 0x7000_0000, DATA, PAGES).unwrap();
+    let (view, fault) = (swapper.view(), fault(FaultKind::Translation));
+    let judge = || do_translation_fault(&view, pgd.root(), &fault, VirtAddr(0xBF20_1000), false);
+    assert_eq!(within(&host, [24, 32], judge), Verdict::Retry);
 }
 
 fn many_pages_take_one_look_each<F: Format>() {
@@ -93,8 +99,8 @@ fn identity_mappings_take_their_tables<F: Format>() {
     let mut swapper = swapper(&host, &layout);
     let mut pgd = swapper.pgd_alloc().unwrap();
     let section = range(0xC120_0000, 0xC140_0000);
-    within(&host, [96, 8312], || pgd.identity_add(section, Access::ReadExecute)).unwrap();
-    within(&host, [336, 88], || pgd.identity_del(section)).unwrap();
+    within(&host, [72, 8296], || pgd.identity_add(section, Access::ReadExecute)).unwrap();
+    within(&host, [304, 80], || pgd.identity_del(section)).unwrap();
 }
 
 fn windows_take_a_walk<F: Format>() {

@@ -5,7 +5,7 @@ use core::ops::Range;
 use super::is_own;
 use super::model::{Model, run_start};
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
-use crate::format::{Entry, Format, Leaf, Level, Owner, RUN};
+use crate::format::{Entry, Format, Leaf, Level, Owner, RUN, Walk};
 use crate::mm::birth::keeps;
 use crate::mm::pgd::Pgd;
 use crate::table::error::EditError;
@@ -26,11 +26,13 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         for index in node.indices(range) {
             let span = node.span(range.start(), index);
             let Some(part) = span.intersection(range) else { continue };
-            match node.entry(index) {
-                Entry::Table(table) => {
-                    // SAFETY: the entry was just read from this node.
-                    self.plan_removal(&unsafe { node.child(table) }, part)?;
-                }
+            let raw = node.load(index);
+            if let Some(table) = F::decode_table(node.depth(), raw) {
+                // SAFETY: the entry was just read from this node.
+                self.plan_removal(&unsafe { node.child(table) }, part)?;
+                continue;
+            }
+            match F::decode(node.depth(), raw) {
                 Entry::Leaf(leaf) if is_identity(node.level(), &leaf, span.start()) => {
                     // User space's edits of its half may have made runs of what was added.
                     let shift =
@@ -59,11 +61,12 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         for index in node.indices(range) {
             let span = node.span(range.start(), index);
             let Some(part) = span.intersection(range) else { continue };
-            if let Entry::Table(table) = node.entry(index) {
+            if let Some(table) = F::decode_table(depth, node.load(index)) {
                 // SAFETY: the entry was just read from this node.
                 let child = unsafe { node.child(table) };
                 // Where swapper has a block at the root, no pgd has a table from birth.
-                let block = depth == 0 && matches!(self.swapper.root.entry(index), Entry::Leaf(_));
+                let block = depth == 0
+                    && matches!(F::walk(0, self.swapper.root.load(index)), Walk::Memory { .. });
                 let kept = !block && keeps::<F>(self.layout(), depth, span.start());
                 if !kept && self.is_last(span.start()) {
                     // SAFETY: swapper's entry cuts the tables off, and the flush covers everything.
@@ -108,20 +111,28 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         range: VirtRange,
         index: usize,
     ) {
-        let va = node.span(range.start(), index).start();
-        let alone = planned(model.entry(node.depth(), va).ok()).unwrap_or_default();
-        // SAFETY: the caller answers for it.
-        unsafe { node.store(index, alone) };
-        let Model::Table(swapper) = model else { return };
-        let in_run = matches!(swapper.entry(index), Entry::Leaf(leaf) if leaf.run);
-        let run = (index & !(RUN - 1))..(index & !(RUN - 1)) + RUN;
-        // Of the last identity mapping, what comes later in the range is own until it is restored, too.
-        let whole = match self.is_last(va) {
-            true => index + 1 == run.end || index == node.index(range.last()),
-            false => in_run && !holds_own(node, run.clone()),
+        let (va, depth) = (node.span(range.start(), index).start(), node.depth());
+        let is_run = |raw| matches!(F::decode(depth, raw), Entry::Leaf(leaf) if leaf.run);
+        let whose_run = match model {
+            Model::Table(swapper) if !is_run(swapper.load(index)) => {
+                // SAFETY: the caller answers for it; so for all of these.
+                return unsafe { node.store(index, swapper.load(index)) };
+            }
+            Model::Table(swapper) => Some(swapper),
+            _ => None,
         };
-        if in_run && whole {
-            // SAFETY: the caller answers for it.
+        let run = index / RUN * RUN..index / RUN * RUN + RUN;
+        // Of the last identity mapping, no neighbour is own; what comes later in the range is until it is restored, too.
+        let whole = if self.is_last(va) && whose_run.is_some() {
+            index + 1 == run.end || index == node.index(range.last())
+        } else {
+            let alone = planned(model.entry(depth, va).ok()).unwrap_or_default();
+            // SAFETY: as above.
+            unsafe { node.store(index, alone) };
+            whose_run.is_some() && !holds_own(node, run.clone())
+        };
+        if let (Some(swapper), true) = (whose_run, whole) {
+            // SAFETY: as above.
             unsafe { copy(node, swapper, run) };
         }
     }
