@@ -63,7 +63,8 @@ impl<F: Format> Ties for Sealing<'_, F> {
 }
 
 impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
-    /// An empty tree; where TTBR1's walks start below the root, with the table that they start at.
+    /// An empty tree, with the tables below the root at which readers without a lock start: TTBR1's walks, and
+    /// [faults](super::fault) where user space ends within a root entry.
     ///
     /// # Errors
     /// [`OutOfMemory`]; nothing is kept.
