@@ -1,6 +1,6 @@
 //! kmap and kmap_local: any frame for a while, and no slot is used again before it was forgotten.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::support::exhaust::exhaust;
 use crate::support::kernel::*;
@@ -14,6 +14,7 @@ both_formats!(
     a_frame_has_one_address,
     frames_beyond_reach,
     slots_are_forgotten_before_they_are_used_again,
+    neighbours_lie_apart,
     all_in_use,
     kmap_needs_a_table,
     kmap_in_every_space,
@@ -118,6 +119,21 @@ fn slots_are_forgotten_before_they_are_used_again<F: Format>() {
     frames.sort_unstable();
     assert_eq!(frames, [0x7000_3000, 0x7000_8000], "the one in use stayed");
     host.audit(swapper.root(), &[]);
+}
+
+/// Frames that follow each other start looking in different slots.
+fn neighbours_lie_apart<F: Format>() {
+    let (host, layout) = (Host::<F>::new(), linux());
+    let mut swapper = swapper(&host, &layout);
+    let alone = |n: u64| {
+        let mut pkmap = pkmap::<8>();
+        let at = kmap(&mut pkmap, &mut swapper, 0x7000_0000 + n * 0x1000).unwrap();
+        kunmap(&mut pkmap, at).unwrap();
+        pkmap.purge(&mut swapper).unwrap();
+        at
+    };
+    let places: BTreeSet<VirtAddr> = (0..8).map(alone).collect();
+    assert!(places.len() >= 6, "{places:?}");
 }
 
 fn all_in_use<F: Format>() {

@@ -605,3 +605,15 @@ fn areas_against_a_model() {
         }
     }
 }
+
+/// What is free behind the last area is taken before what is free in front of it.
+#[test]
+fn areas_go_on_behind_the_last() {
+    let mut areas = Areas::<8>::new(range(0xF200_1000, 0xF300_0000));
+    let mut take = |shift| areas.allocate(1, shift, 0, AreaKind::Memory).unwrap().start();
+    // On 64 KiB: fifteen pages in front of it are free.
+    assert_eq!(take(16), VirtAddr(0xF201_0000));
+    assert_eq!(take(12), VirtAddr(0xF201_2000));
+    assert_eq!(take(16), VirtAddr(0xF202_0000));
+    assert_eq!(take(12), VirtAddr(0xF202_2000));
+}

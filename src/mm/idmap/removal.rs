@@ -191,9 +191,8 @@ fn holds_own<F: Format, M: Machine>(node: &Node<'_, F, M>, mut range: Range<usiz
             return false;
         }
         let entry = F::decode(node.depth(), raw);
-        if let Entry::Leaf(leaf) = entry
-            && !is_own(entry)
-        {
+        // Own ones end the search.
+        if let Entry::Leaf(leaf) = entry {
             copies = Memo::new(node.depth(), leaf.run, raw, raw);
         }
         is_own(entry)
