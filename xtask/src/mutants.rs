@@ -1,7 +1,11 @@
 //! `cargo xtask mutants`: whether the host tests notice when the library is changed. The package in `mutants/` does it.
 
-use crate::Outcome;
+use std::path::PathBuf;
+use std::process::Command;
+
 use crate::command::{find, root, stream, target_directory, tool};
+use crate::verdict::Counts;
+use crate::{Outcome, stages};
 
 /// The options of `cargo xtask mutants`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -33,11 +37,8 @@ pub fn run(options: &MutantsOptions) -> Outcome<()> {
     if find("cargo-mutants").is_none() {
         return Err("cargo-mutants is not installed: `cargo install --locked cargo-mutants`".into());
     }
-    let folder = target_directory().join("mutants");
-    let mut command = tool("cargo");
-    command.args(["run", "--quiet", "--manifest-path", "mutants/Cargo.toml", "--target-dir"]);
-    command.arg(folder.join("tool")).arg("--");
-    command.arg("--root").arg(root()).arg("--folder").arg(folder);
+    let mut command = package("run");
+    command.args(["--", "--root"]).arg(root()).arg("--folder").arg(folder());
     for (name, value) in [("--part", &options.part), ("--only", &options.only)] {
         if let Some(value) = value {
             command.args([name, value]);
@@ -57,4 +58,25 @@ pub fn run(options: &MutantsOptions) -> Outcome<()> {
         true => Ok(()),
         false => Err("a change goes unnoticed: which stands above".into()),
     }
+}
+
+/// Runs the tests of the tool itself.
+///
+/// # Errors
+/// One is red.
+pub fn tool_tests() -> Outcome<Counts> {
+    stages::tests(package("test"))
+}
+
+/// Where copies, builds and results are kept.
+fn folder() -> PathBuf {
+    target_directory().join("mutants")
+}
+
+/// A cargo command about the tool.
+fn package(subcommand: &str) -> Command {
+    let mut command = tool("cargo");
+    command.args([subcommand, "--quiet", "--manifest-path", "mutants/Cargo.toml", "--target-dir"]);
+    command.arg(folder().join("tool"));
+    command
 }

@@ -10,7 +10,7 @@ use crate::image::{Binary, Format, TARGET};
 use crate::matrix::{self, Depth};
 use crate::qemu::Guest;
 use crate::verdict::Counts;
-use crate::{Outcome, bench, disassembly, example, setup};
+use crate::{Outcome, bench, disassembly, example, mutants, setup};
 
 /// A name and what to do; it returns what it counted.
 type Stage = (String, Box<dyn Fn() -> Outcome<Counts>>);
@@ -80,6 +80,7 @@ fn all() -> Vec<Stage> {
     for format in Format::ALL {
         stages.push(stage(&format!("cargo test ({format})"), move || host_tests(format)));
     }
+    stages.push(stage("cargo test (the mutants tool)", mutants::tool_tests));
     stages.push(stage("QEMU, the quick half of the matrix", || matrix::run(Depth::Quick)));
     for (format, cpu, cpus) in example::MACHINES {
         stages.push(stage(&format!("hobby-kernel ({format}, {cpu}, {cpus} CPUs)"), move || {
@@ -199,7 +200,10 @@ fn names_active(path: &Path) -> io::Result<bool> {
 }
 
 /// Runs tests, counted by the lines with which each test binary ends.
-fn tests(command: Command) -> Outcome<Counts> {
+///
+/// # Errors
+/// One failed, or there was none.
+pub fn tests(command: Command) -> Outcome<Counts> {
     let (said, ending) =
         stream(command, true, None).map_err(|error| format!("cargo does not start: {error}"))?;
     let mut counts = Counts::default();
