@@ -126,8 +126,8 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
                     count.add(depth + 1, span.start());
                     None
                 }
-                // SAFETY: the entry was just read from this node.
                 Entry::Table(table) if self.owns(&table) => {
+                    // SAFETY: the entry was just read from this node.
                     node.map(|node| unsafe { node.child(table) })
                 }
                 by => return Err(EditError::Mapped { at: part.start(), by }),
