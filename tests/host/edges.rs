@@ -21,6 +21,7 @@ both_formats!(
     the_vectors_alone_are_below,
     b33_r19_misaligned_and_overflowing,
     not_this_trees_to_edit,
+    swappers_tables_are_never_written,
     b10_sealed_entries,
     words_of_unknown_meaning,
     identity_mappings_refused,
@@ -86,6 +87,45 @@ fn translate<F: Format>(host: &Host<F>, va: u32) -> Option<PhysAddr> {
     // SAFETY: the first table handed out is the root.
     let root = unsafe { Node::<F, _>::new(host, host.first_root(), 0) };
     walk::translate(&root, VirtAddr(va)).map(|to| to.phys)
+}
+
+/// Whatever range an editor is given: behind a copy of swapper's entry nothing is its own.
+fn swappers_tables_are_never_written<F: Format>() {
+    let (host, layout) = (Host::<F>::new(), linux());
+    let mut swapper = swapper(&host, &layout);
+    // Pages under LPAE also behind a pmd, and a block in one.
+    swapper.map_at(range(0xF200_0000, 0xF201_0000), 0x7000_0000, DATA, LARGEST).unwrap();
+    if !is_classic::<F>() {
+        swapper.map_at(range(0xF220_0000, 0xF240_0000), 0x7020_0000, DATA, LARGEST).unwrap();
+    }
+    let pgd = pgd(&host, &mut swapper);
+    let policy = Policy { owner: Owner::User, pxn: false, whose: Whose::Everyone, ties: &Anywhere };
+    // SAFETY: nobody else edits the tree.
+    let mut editor = unsafe { Editor::<F, _>::new(&host, pgd.root(), policy) };
+    let (root, bits) = (pgd.view(), editor.page_bits(USER).unwrap());
+    let (before, frame) = (host.snapshot(), phys(0x7100_0000));
+    host.take_log();
+    for at in [0xF200_1000, 0xF200_F000, 0xF202_0000].map(VirtAddr) {
+        let page = VirtRange::page(at);
+        // SAFETY: nobody reaches memory through these tables.
+        unsafe {
+            let refused = Err(EditError::Reserved { at });
+            assert_eq!(editor.map(page, frame, USER, LARGEST), refused);
+            assert!(!Editor::map_page(&root, page, frame, bits));
+            assert_eq!(editor.map_page_in_new_table(page, frame, bits), Ok(false));
+            let hole = Err(EditError::NotMapped { at });
+            assert_eq!(editor.unmap(page).map(drop), hole);
+            assert_eq!(editor.protect(page, Access::Read).map(drop), hole);
+        }
+    }
+    // Nor is what they map cut.
+    for all in [range(0xF200_0000, 0xF200_8000), range(0xF210_0000, 0xF230_0000)] {
+        // SAFETY: as above.
+        unsafe { editor.clear(all) }.unwrap().pay();
+    }
+    assert_same(&host.snapshot(), &before);
+    let log = host.take_log();
+    assert!(!log.iter().any(|op| matches!(op, Op::Allocate(_))), "{log:?}");
 }
 
 /// Ranges that end at 4 GiB, and the one that is everything.
