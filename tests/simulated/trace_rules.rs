@@ -47,8 +47,8 @@ macro_rules! everywhere {
 everywhere! {
     /// Into a table that is there, one store each, and nothing to invalidate.
     fn b31_r1_r3_map_into_a_table(fixture, expect) {
-        // One page goes straight to its table, more are planned.
-        for (at, count) in [(USER + 0x2000, 1), (USER + 0x3000, 3)] {
+        // Planned: a page of another kind than the last, and many. The next of its kind goes straight to its table.
+        for (at, count) in [(USER + 0x2000, 1), (USER + 0x3000, 3), (USER + 0x7000, 1)] {
             let events = fixture.trace(true, |system| {
                 let attrs = Attrs::user(Access::ReadExecute);
                 let range = pages(at, count as u32);
