@@ -187,11 +187,10 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
             let span = node.span(range.start(), index);
             let Some(part) = span.intersection(range) else { continue };
             let raw = node.load(index);
-            let table = F::decode_table(depth, raw);
             // SAFETY: planned: absent or a copy of swapper's, and the caller vouches for the mapping;
             // tables are ours alone until they are linked, which happens when they are complete.
             unsafe {
-                if let Some(table) = table
+                if let Some(table) = F::decode_table(depth, raw)
                     && table.owner != Owner::Swapper
                 {
                     let below = model.below(part.start());
@@ -200,7 +199,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
                     node.store(index, kernel_link::<F>(depth, table.table));
                     continue;
                 }
-                if let (None, Entry::Leaf(leaf)) = (table, F::decode(depth, raw))
+                if let Entry::Leaf(leaf) = F::decode(depth, raw)
                     && leaf.run
                 {
                     split_copies(node, index, leaf);

@@ -49,14 +49,16 @@ fn walks_agree_with_decode<F: Format>() {
     }
 }
 
-/// What an identity mapping relies on that cuts a leaf of swapper's: its parts can be written.
+/// What edits and identity mappings rely on that cut a leaf: its parts can be written.
 fn smaller_leaves_hold_what_larger_do<F: Format>() {
     let mut cut = 0;
     for depth in 0..F::LEVELS.len() - 1 {
-        for (leaf, _) in leaves::<F>(depth).filter(|(leaf, _)| !leaf.run && !leaf.pxn) {
+        for (leaf, _) in leaves::<F>(depth).filter(|(leaf, _)| !leaf.run) {
             let bytes = u64::from(F::LEVELS[depth].span()) - u64::from(F::LEVELS[depth + 1].span());
             for frame in [leaf.frame, phys(leaf.frame.as_u64() + bytes)] {
-                let part = Leaf { frame, ..leaf };
+                // Else the table's entry says so.
+                let pxn = leaf.pxn && F::LEVELS[depth + 1].leaf_pxn;
+                let part = Leaf { frame, pxn, ..leaf };
                 assert!(F::encode(depth + 1, Entry::Leaf(part)).is_ok(), "{depth}: {part:?}");
                 cut += 1;
             }

@@ -122,7 +122,8 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
             _ => None,
         };
         let run = index / RUN * RUN..index / RUN * RUN + RUN;
-        // Of the last identity mapping, no neighbour is own; what comes later in the range is until it is restored, too.
+        // Of the last identity mapping, no neighbour is own; what comes later in the range is, until it is restored
+        // itself.
         let whole = if self.is_last(va) && whose_run.is_some() {
             index + 1 == run.end || index == node.index(range.last())
         } else {

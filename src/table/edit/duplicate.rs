@@ -178,7 +178,8 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         }
     }
 
-    /// Copies what `from` maps in `range` into the table at entry `index` of `node`, which is made first where there is none.
+    /// Copies what `from` maps in `range` into the table at entry `index` of `node`, which is made first where there is
+    /// none.
     #[expect(clippy::too_many_arguments, reason = "the state of a walk over two trees")]
     unsafe fn copy_below(
         &self,
