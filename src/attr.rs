@@ -124,7 +124,9 @@ bitflags! {
 }
 
 /// What a mapping means.
+// Laid out so that four fields are one load, see `words`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[repr(C, align(4))]
 pub struct Attrs {
     /// The memory type.
     pub memory: MemoryType,
@@ -164,6 +166,15 @@ impl Attrs {
     /// The kernel's device registers: read, write, global.
     pub const fn device() -> Self {
         Self { memory: MemoryType::Device, ..Self::kernel(Access::ReadWrite) }
+    }
+
+    /// All of it in two words, equal where the attributes are: two comparisons instead of seven.
+    #[inline]
+    pub(crate) const fn words(self) -> [u32; 2] {
+        let Self { memory, access, user, global, share, young, marks } = self;
+        let first = [memory as u8, access as u8, user as u8, global as u8];
+        let second = [share as u8, young as u8, marks.bits(), 0];
+        [u32::from_le_bytes(first), u32::from_le_bytes(second)]
     }
 
     /// The same with another memory type.

@@ -3,12 +3,11 @@
 //! Swapper's root entries of the kernel half, but for what is TTBR1's; where the window for modules and pkmap shares a
 //! root entry with user space, a private table with copies of swapper's entries; with low vectors, tables down to page 0.
 
-use core::marker::PhantomData;
 use core::ops::Range;
 
 use super::idmap::kernel_link;
 use super::layout::Layout;
-use super::pgd::{Birth, Kind, Pgd};
+use super::pgd::{Kind, Pgd};
 use super::spare::Regions;
 use super::swapper::Swapper;
 use crate::addr::VirtAddr;
@@ -31,7 +30,7 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
     /// [`OutOfMemory`]; all that was allocated was given back.
     #[inline]
     pub fn pgd_alloc(&mut self) -> Result<Pgd<'m, F, M>, OutOfMemory> {
-        match self.spares.take(self.machine, self.shape.cut) {
+        match self.spares.take(self.machine(), self.shape.cut) {
             Some(root) => Ok(self.adopt(root)),
             None => self.pgd_build(),
         }
@@ -41,11 +40,10 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
     #[inline]
     pub(super) fn adopt(&self, root: Node<'m, F, M>) -> Pgd<'m, F, M> {
         Pgd {
-            swapper: self.tree(),
+            swapper: self.tree,
             root,
             features: self.features(),
             whose: Whose::Everyone,
-            birth: Birth { layout: self.layout(), format: PhantomData },
             touched: Regions::default(),
             hides_kernel: false,
             hidden: 0,
@@ -60,7 +58,8 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
         let root = machine.allocate(self.shape.level)?;
         // SAFETY: fresh from the allocator.
         let root = unsafe { Node::cut_root(machine, root, self.shape.cut) };
-        let draft = Draft { root, swapper: self.tree().root };
+        // SAFETY: a root, and whole.
+        let draft = Draft { root, swapper: unsafe { self.tree.root.at_depth(0) } };
         let copied = self.shape.copied.clone();
         // SAFETY: nobody walks the tree yet.
         unsafe {

@@ -154,7 +154,7 @@ fn parking_root<F: Registers, M: Machine>(
         let node = Node::<F, M>::new(machine, root, 0);
         let border = node.index(swapper.layout().task_size());
         node.zero_unlinked(0..border);
-        node.copy_unlinked(&swapper.tree().root, border..node.count());
+        node.copy_unlinked(&swapper.tree.root, border..node.count());
         node.clean(node.all());
     }
     publish(machine);

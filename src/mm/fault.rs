@@ -175,7 +175,7 @@ impl<'m, F: Format, M: Machine> Pair<'m, F, M> {
     fn copy(&self) {
         // SAFETY: swapper maps it for every address space.
         unsafe { self.ours.store(self.index, self.wanted) };
-        self.ours.clean(self.index..self.index + 1);
+        self.ours.clean_one(self.index);
         publish(self.ours.machine());
     }
 }

@@ -5,7 +5,6 @@
 //! window ([`Layout::has_private_table`]); with low vectors, tables of its own for address 0. These tables
 //! stay for the pgd's life: a fault that needs them cannot allocate.
 
-use core::marker::PhantomData;
 use core::ops::ControlFlow;
 
 use super::birth::keeps;
@@ -34,7 +33,6 @@ pub struct Pgd<'m, F: Format, M: Machine> {
     pub(super) features: Features,
     /// Whose its translations are.
     pub(super) whose: Whose<'m>,
-    pub(super) birth: Birth<'m, F>,
     /// Where something was ever mapped.
     pub(super) touched: Regions,
     /// Whether an identity mapping may hide kernel mappings.
@@ -48,29 +46,25 @@ pub struct Pgd<'m, F: Format, M: Machine> {
 /// A kind of page: all that its descriptor says but the frame.
 #[derive(Clone, Copy)]
 pub(super) struct Kind<F: Format> {
-    attrs: Attrs,
+    /// The attributes, [in words](Attrs::words).
+    attrs: [u32; 2],
     bits: F::Raw,
 }
 
 impl<F: Format> Default for Kind<F> {
-    /// One that no pgd maps: it would be global.
+    /// None: no attributes have these words.
     fn default() -> Self {
-        Self { attrs: Attrs::kernel(Access::None), bits: F::Raw::default() }
+        Self { attrs: [u32::MAX; 2], bits: F::Raw::default() }
     }
 }
 
-/// What of a pgd stays for its life.
-pub(super) struct Birth<'m, F> {
-    pub(super) layout: &'m Layout,
-    pub(super) format: PhantomData<F>,
-}
-
-impl<F: Format> Ties for Birth<'_, F> {
+impl<F: Format, M> Ties for SwapperTree<'_, F, M> {
     /// Nobody copies from a pgd.
     fn frozen(&self, _depth: usize, _va: VirtAddr) -> bool {
         false
     }
 
+    /// What a pgd has from birth stays for its life.
     fn keeps(&self, depth: usize, va: VirtAddr) -> bool {
         keeps::<F>(self.layout, depth, va)
     }
@@ -183,10 +177,9 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         sizes: LeafSizes,
     ) -> Result<(), EditError> {
         self.check(range)?;
-        Self::check_attrs(attrs)?;
         // SAFETY: the caller answers for it.
         unsafe {
-            let known = self.kind.attrs == attrs;
+            let known = self.kind.attrs == attrs.words();
             if known && Editor::map_page(&self.root, range, phys, self.kind.bits) {
                 self.touched.add_page(range.start());
                 return Ok(());
@@ -204,8 +197,9 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         attrs: Attrs,
         sizes: LeafSizes,
     ) -> Result<(), EditError> {
+        Self::check_attrs(attrs)?;
         self.touched.add(range);
-        let (known, bits) = (self.kind.attrs == attrs, self.kind.bits);
+        let (known, bits) = (self.kind.attrs == attrs.words(), self.kind.bits);
         // SAFETY: the caller answers for it.
         unsafe {
             if known && self.editor().map_page_in_new_table(range, phys, bits)? {
@@ -216,7 +210,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         if range == VirtRange::page(range.start())
             && let Some(bits) = self.editor().page_bits(attrs)
         {
-            self.kind = Kind { attrs, bits };
+            self.kind = Kind { attrs: attrs.words(), bits };
         }
         Ok(())
     }
@@ -322,7 +316,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
             owner: Owner::User,
             pxn: self.features.pxn,
             whose: self.whose,
-            ties: &self.birth,
+            ties: &self.swapper,
         };
         // SAFETY: the root is this tree's; every caller holds the pgd alone.
         unsafe { Editor::new(self.root.machine(), self.root.table(), policy) }

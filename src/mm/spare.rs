@@ -155,7 +155,7 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
 
     /// Gives the tables of freed address spaces back to the allocator.
     pub fn shrink(&mut self) {
-        while let Some(root) = self.spares.take(self.machine, self.shape.cut) {
+        while let Some(root) = self.spares.take(self.machine(), self.shape.cut) {
             // SAFETY: nobody walks a spare tree.
             unsafe { self.adopt(root).pgd_free() };
         }

@@ -14,6 +14,7 @@ use core::ops::ControlFlow;
 use super::birth::Shape;
 use super::layout::Layout;
 use super::spare::Spares;
+use super::view::SwapperTree;
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
 use crate::attr::{Access, Attrs};
 use crate::format::{Format, Owner};
@@ -34,8 +35,7 @@ pub struct Features {
 
 /// swapper_pg_dir.
 pub struct Swapper<'m, F: Format, M: Machine> {
-    pub(super) machine: &'m M,
-    root: PhysAddr,
+    pub(super) tree: SwapperTree<'m, F, M>,
     sealing: Sealing<'m, F>,
     features: Features,
     /// What each pgd has from birth.
@@ -73,20 +73,20 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
         layout: &'m Layout,
         features: Features,
     ) -> Result<Self, OutOfMemory> {
-        let root = machine.allocate(&F::LEVELS[0])?;
+        let table = machine.allocate(&F::LEVELS[0])?;
         // SAFETY: the table is fresh and nobody else's.
-        unsafe {
-            let node = Node::<F, M>::new(machine, root, 0);
-            node.zero_unlinked(node.all());
-            node.clean(node.all());
-        }
+        let root = unsafe { Node::new(machine, table, 0) };
+        // SAFETY: as above.
+        unsafe { root.zero_unlinked(root.all()) };
+        root.clean(root.all());
         publish(machine);
+        let tree = SwapperTree { root, layout, pgd_last: layout.pgd_last::<F>() };
         let sealing = Sealing { layout, sealed: false, format: PhantomData };
         let (shape, spares) = (Shape::new::<F>(layout), Spares::new::<F>(layout));
-        let mut swapper = Self { machine, root, sealing, features, shape, spares };
+        let mut swapper = Self { tree, sealing, features, shape, spares };
         if let Err(error) = swapper.link_first() {
             // SAFETY: just allocated, and nothing was linked in it.
-            unsafe { machine.free(root, &F::LEVELS[0]) };
+            unsafe { machine.free(table, &F::LEVELS[0]) };
             return Err(error);
         }
         Ok(swapper)
@@ -110,17 +110,17 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
 
     /// Where the root lies, for TTBR0.
     pub fn root(&self) -> PhysAddr {
-        self.root
+        self.tree.root.table()
     }
 
     /// The memory map.
     pub fn layout(&self) -> &'m Layout {
-        self.sealing.layout
+        self.tree.layout
     }
 
     /// The machine whose memory the tables lie in.
     pub fn machine(&self) -> &'m M {
-        self.machine
+        self.tree.root.machine()
     }
 
     /// What the CPU has.
@@ -135,7 +135,7 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
 
     /// What `va` translates to.
     pub fn translate(&self, va: VirtAddr) -> Option<Translation<F>> {
-        walk::translate(&self.tree().root, va)
+        walk::translate(&self.tree.root, va)
     }
 
     /// Seals the tree, and links the tables of the eager windows first. [`Pgd`](super::pgd::Pgd)s are made
@@ -270,7 +270,7 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
         range: VirtRange,
         mut visit: impl FnMut(Mapped) -> ControlFlow<B>,
     ) -> ControlFlow<B> {
-        walk::visit(&self.tree().root, range, &mut visit)
+        walk::visit(&self.tree.root, range, &mut visit)
     }
 
     /// Whether entries at `depth` for part of `range` can hold no leaf any more.
@@ -280,7 +280,7 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
 
     /// No debt yet, about what the kernel half translates.
     pub(super) fn flush(&self) -> Flush<'m, F, M> {
-        Flush::new(self.machine, Whose::Everyone)
+        Flush::new(self.machine(), Whose::Everyone)
     }
 
     pub(super) fn editor(&mut self) -> Editor<'_, 'm, F, M> {
@@ -291,7 +291,7 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
             ties: &self.sealing,
         };
         // SAFETY: the root is this tree's, and `&mut self` says that nobody else edits it.
-        unsafe { Editor::new(self.machine, self.root, policy) }
+        unsafe { Editor::new(self.machine(), self.root(), policy) }
     }
 
     /// Refuses what is not the kernel's: all but its half and the page of low vectors.

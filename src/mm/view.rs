@@ -100,21 +100,12 @@ impl<'m, F: Format, M: TableMemory> SwapperView<'m, F, M> {
 impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
     /// What readers without a lock see: walks, pgds, the fault handler.
     pub fn view(&self) -> SwapperView<'m, F, M> {
-        let tree = self.tree();
+        let tree = self.tree;
         // Where there is no such table, no address is in its span.
         let (late, late_span) = match tree.late() {
             Some((table, span)) => (table, (span.start().0, span.bytes() as u32)),
             None => (tree.root, (0, 0)),
         };
         SwapperView { tree, late, late_span }
-    }
-
-    /// The same, for a pgd.
-    #[inline]
-    pub(super) fn tree(&self) -> SwapperTree<'m, F, M> {
-        // SAFETY: the root was made by `new` and is never freed, nor is any table below it.
-        let root = unsafe { Node::new(self.machine, self.root(), 0) };
-        let layout = self.layout();
-        SwapperTree { root, layout, pgd_last: layout.pgd_last::<F>() }
     }
 }

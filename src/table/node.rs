@@ -298,6 +298,12 @@ impl<F: Format, M: Machine> Node<'_, F, M> {
         let bytes = range.len() << self.level().entry_shift;
         self.machine.clean(self.slot(range.start).cast_const().cast(), bytes);
     }
+
+    /// [Cleans](Self::clean) one entry.
+    #[inline(always)]
+    pub(crate) fn clean_one(&self, index: usize) {
+        self.machine.clean(self.slot(index).cast_const().cast(), size_of::<F::Raw>());
+    }
 }
 
 /// How many entries on each side of a range [`Node::is_empty_outside`] looks at first.

@@ -118,6 +118,6 @@ impl<'m, F: Format, M: Machine + LocalMaintenance> LocalSlots<'m, F, M> {
         let index = self.ptes.index(at);
         // SAFETY: the slot is this CPU's alone; `kmap_local`'s caller answers for the mapping.
         unsafe { self.ptes.store(index, raw) };
-        self.ptes.clean(index..index + 1);
+        self.ptes.clean_one(index);
     }
 }

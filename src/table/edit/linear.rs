@@ -123,7 +123,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
             let index = ptes.index(at);
             // SAFETY: the caller answers for it.
             unsafe { ptes.store(index, F::Raw::default()) };
-            return self.clean(&ptes, index..index + 1);
+            return ptes.clean_one(index);
         }
         // SAFETY: as above.
         unsafe { self.forget(&self.narrow(range), range, flush) };

@@ -78,7 +78,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         }
         // SAFETY: absent so far; the caller vouches for the mapping.
         unsafe { ptes.store(index, raw) };
-        ptes.clean(index..index + 1);
+        ptes.clean_one(index);
         publish(ptes.machine());
         true
     }

@@ -125,7 +125,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         let raw = self.leaf(depth, leaf.frame, attrs, false).ok()?;
         // SAFETY: the caller vouches for the change.
         unsafe { node.store(index, raw) };
-        self.clean(&node, index..index + 1);
+        node.clean_one(index);
         let mut flush = self.flush();
         flush.add(page, [leaf.attrs.access, attrs.access].contains(&Access::ReadExecute));
         Some(flush)

@@ -50,12 +50,12 @@ impl<F: Format, M: Machine> Editor<'_, '_, F, M> {
                 return Err(EditError::NotMapped { at });
             };
             ptes.store(index, F::Raw::default());
-            self.clean(&ptes, index..index + 1);
+            ptes.clean_one(index);
             let mut flush = self.flush();
             flush.add(page, [old.access, new.access].contains(&Access::ReadExecute));
             flush.settle();
             ptes.store(index, raw);
-            self.clean(&ptes, index..index + 1);
+            ptes.clean_one(index);
         }
         publish(self.machine());
         Ok(found.phys)
