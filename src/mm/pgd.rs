@@ -184,11 +184,31 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
                 self.touched.add_page(range.start());
                 return Ok(());
             }
-            self.map_range(range, phys, attrs, sizes)
+            self.map_in_new_table(range, phys, attrs, sizes)
         }
     }
 
     /// Maps what is not a page in a table that is there, or not of the last kind.
+    #[inline(never)]
+    unsafe fn map_in_new_table(
+        &mut self,
+        range: VirtRange,
+        phys: PhysAddr,
+        attrs: Attrs,
+        sizes: LeafSizes,
+    ) -> Result<(), EditError> {
+        let (root, bits, pxn) = (&self.root, self.kind.bits, self.features.pxn);
+        let known = self.kind.attrs == attrs.words();
+        // SAFETY: the caller answers for it; so for the next.
+        if known && unsafe { Editor::map_page_in_new_table(root, range, phys, bits, pxn) }? {
+            self.touched.add_page(range.start());
+            return Ok(());
+        }
+        // SAFETY: as above.
+        unsafe { self.map_range(range, phys, attrs, sizes) }
+    }
+
+    /// Maps what is not a page of the last kind.
     #[inline(never)]
     unsafe fn map_range(
         &mut self,
@@ -199,14 +219,8 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     ) -> Result<(), EditError> {
         Self::check_attrs(attrs)?;
         self.touched.add(range);
-        let (known, bits) = (self.kind.attrs == attrs.words(), self.kind.bits);
         // SAFETY: the caller answers for it.
-        unsafe {
-            if known && self.editor().map_page_in_new_table(range, phys, bits)? {
-                return Ok(());
-            }
-            self.editor().map(range, phys, attrs, sizes)?;
-        }
+        unsafe { self.editor().map(range, phys, attrs, sizes) }?;
         if range == VirtRange::page(range.start())
             && let Some(bits) = self.editor().page_bits(attrs)
         {

@@ -112,7 +112,7 @@ fn swappers_tables_are_never_written<F: Format>() {
             let refused = Err(EditError::Reserved { at });
             assert_eq!(editor.map(page, frame, USER, LARGEST), refused);
             assert!(!Editor::map_page(&root, page, frame, bits));
-            assert_eq!(editor.map_page_in_new_table(page, frame, bits), Ok(false));
+            assert_eq!(Editor::map_page_in_new_table(&root, page, frame, bits, true), Ok(false));
             let hole = Err(EditError::NotMapped { at });
             assert_eq!(editor.unmap(page).map(drop), hole);
             assert_eq!(editor.protect(page, Access::Read).map(drop), hole);

@@ -3,12 +3,12 @@
 use super::{Editor, LeafSizes, check_pages};
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
 use crate::attr::Attrs;
-use crate::format::{Descriptor, Format, Walk};
+use crate::format::{Descriptor, Format, Owner, Walk};
 use crate::table::error::EditError;
 use crate::table::flush::publish;
 use crate::table::mem::Machine;
 use crate::table::node::Node;
-use crate::table::reserve::{Need, Reserve};
+use crate::table::reserve::{Need, Reserve, planned};
 
 impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     /// Maps `range` to the memory from `phys` on, in the largest leaves that alignment and `sizes` allow.
@@ -83,37 +83,45 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         true
     }
 
-    /// [Maps](Self::map) one page in a new table, if the table is all that is missing in a tree that is not swapper's, as
-    /// where memory comes when it is touched; `bits` as for [`map_page`](Self::map_page). Whether it was: if not, nothing
-    /// was changed.
+    /// [Maps](Self::map) one page in a new table, if the table is all that is missing in user space's tree, as where
+    /// memory comes when it is touched; `bits` as for [`map_page`](Self::map_page), `pxn` as in the policy. Whether it
+    /// was: if not, nothing was changed.
     ///
     /// # Errors
     /// [`EditError::OutOfMemory`]; nothing was changed.
     ///
     /// # Safety
-    /// As for [`map`](Self::map).
-    #[inline(never)]
+    /// As for [`map_page`](Self::map_page).
+    #[inline(always)]
     pub unsafe fn map_page_in_new_table(
-        &mut self,
+        root: &Node<'m, F, M>,
         range: VirtRange,
         phys: PhysAddr,
         bits: F::Raw,
+        pxn: bool,
     ) -> Result<bool, EditError> {
         let (va, depth) = (range.start(), F::LEVELS.len() - 1);
         let Some(raw) = Self::page_word(range, phys, bits) else { return Ok(false) };
-        let Some(above) = Self::table(&self.root, va, false, depth - 1) else { return Ok(false) };
-        if above.load(above.index(va)) != F::Raw::default() {
+        let Some(above) = Self::table(root, va, false, depth - 1) else { return Ok(false) };
+        let index = above.index(va);
+        if above.load(index) != F::Raw::default() {
             return Ok(false);
         }
-        let (machine, level) = (self.machine(), F::level(depth));
-        let table = machine.allocate(level)?;
-        // SAFETY: the table is fresh and nobody else's; the caller vouches for the mapping.
+        let machine = root.machine();
+        let table = machine.allocate(F::level(depth))?;
+        // Tables are aligned as their level asks, so the link can be written.
+        let link = planned(Self::link_word(depth - 1, table, Owner::User, pxn).ok());
+        // SAFETY: the table is fresh and nobody else's, and linked when it is complete; the caller vouches for the
+        // mapping.
         unsafe {
             let ptes = Node::<F, M>::new(machine, table, depth);
-            ptes.zero_unlinked(0..level.entries());
+            ptes.zero_unlinked(ptes.all());
             ptes.store(ptes.index(va), raw);
-            self.link_table(&above, range, &ptes, true);
+            ptes.clean(ptes.all());
+            machine.dsb_ishst();
+            above.store(index, link.unwrap_or_default());
         }
+        above.clean_one(index);
         publish(machine);
         Ok(true)
     }

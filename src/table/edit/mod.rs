@@ -160,9 +160,19 @@ impl<'p, 'm, F: Format, M: Machine> Editor<'p, 'm, F, M> {
     /// The descriptor of a link from `depth` to `table`.
     #[inline(never)]
     pub(crate) fn link(&self, depth: usize, table: PhysAddr) -> Result<F::Raw, EncodeError> {
-        let owner = self.policy.owner;
+        Self::link_word(depth, table, self.policy.owner, self.policy.pxn)
+    }
+
+    /// The same, in code with constants.
+    #[inline(always)]
+    fn link_word(
+        depth: usize,
+        table: PhysAddr,
+        owner: Owner,
+        pxn: bool,
+    ) -> Result<F::Raw, EncodeError> {
         // Where leaves have no such bit, their table's entry speaks for all of them.
-        let pxn = self.policy.pxn && owner == Owner::User && !F::level(depth + 1).leaf_pxn;
+        let pxn = pxn && owner == Owner::User && !F::level(depth + 1).leaf_pxn;
         F::encode(depth, Entry::Table(TableEntry { table, owner, pxn }))
     }
 
