@@ -30,6 +30,11 @@ unsafe impl TableMemory for Host {
         unsafe { self.0.free(table, level) }
     }
 
+    unsafe fn free_all(&self, tables: impl Iterator<Item = PhysAddr>, level: &'static Level) {
+        // SAFETY: as above.
+        unsafe { self.0.free_all(tables, level) }
+    }
+
     #[inline]
     fn virt(&self, at: PhysAddr) -> *mut u8 {
         self.0.virt(at)
@@ -134,8 +139,9 @@ impl<F: Format> Contender for Ours<F> {
     }
 
     fn unmap(&mut self) {
+        // Holes do not matter to this one, as to the fastest of the peers.
         // SAFETY: as above.
-        unsafe { self.pgd.unmap(window()) }.expect("it is mapped").pay();
+        unsafe { self.pgd.clear(window()) }.expect("it is user space's").pay();
     }
 
     #[inline]

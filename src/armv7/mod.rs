@@ -70,6 +70,11 @@ unsafe impl<T: TableMemory> TableMemory for Armv7<T> {
         unsafe { self.memory.free(table, level) }
     }
 
+    unsafe fn free_all(&self, tables: impl Iterator<Item = PhysAddr>, level: &'static Level) {
+        // SAFETY: as above.
+        unsafe { self.memory.free_all(tables, level) }
+    }
+
     #[inline]
     fn virt(&self, at: PhysAddr) -> *mut u8 {
         self.memory.virt(at)

@@ -109,11 +109,27 @@ impl<'m, F: Format, M: Machine> Flush<'m, F, M> {
     /// addresses it translated are [added](Self::add).
     #[inline(never)]
     pub(crate) unsafe fn add_table(&mut self, table: PhysAddr, depth: usize) {
-        // Walk caches may hold the table under any address that it translated.
+        // SAFETY: the caller answers for it.
+        unsafe { self.add_tables(core::iter::once(table), depth) }
+    }
+
+    /// Takes over many of them.
+    ///
+    /// # Safety
+    /// As for [`add_table`](Self::add_table), for each of them.
+    #[inline]
+    pub(crate) unsafe fn add_tables(
+        &mut self,
+        tables: impl Iterator<Item = PhysAddr>,
+        depth: usize,
+    ) {
+        // Walk caches may hold the tables under any address that they translated.
         self.wide = true;
         if let Some(chain) = self.tables.get_mut(depth) {
-            // SAFETY: the caller answers for it.
-            unsafe { chain.push::<F, M>(self.machine, table) };
+            for table in tables {
+                // SAFETY: the caller answers for it.
+                unsafe { chain.push::<F, M>(self.machine, table) };
+            }
         }
     }
 
@@ -190,10 +206,8 @@ impl<F: Format, M: Machine> Drop for Flush<'_, F, M> {
     fn drop(&mut self) {
         self.settle();
         for (chain, level) in self.tables.iter_mut().zip(F::LEVELS) {
-            while let Some(table) = chain.pop::<F, M>(self.machine) {
-                // SAFETY: unlinked by the edit, forgotten by `settle`.
-                unsafe { self.machine.free(table, level) };
-            }
+            // SAFETY: unlinked by the edit, forgotten by `settle`.
+            unsafe { chain.free::<F, M>(self.machine, level) };
         }
     }
 }

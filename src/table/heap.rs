@@ -2,6 +2,7 @@
 
 use core::alloc::Layout;
 use core::fmt;
+use core::iter;
 use core::ptr::NonNull;
 
 use linked_list_allocator::Heap;
@@ -202,14 +203,24 @@ unsafe impl TableMemory for TableHeap {
 
     #[inline(never)]
     unsafe fn free(&self, table: PhysAddr, level: &'static Level) {
-        let Some(spare) = NonNull::new(self.virt(table).cast::<Spare>()) else { return };
+        // SAFETY: the caller answers for it.
+        unsafe { self.free_all(iter::once(table), level) };
+    }
+
+    #[inline]
+    unsafe fn free_all(&self, tables: impl Iterator<Item = PhysAddr>, level: &'static Level) {
         let mut state = self.state.lock();
         let Some(first) = state.spares.get_mut(level.table_shift() as usize) else { return };
-        let next = first.replace(spare);
-        // SAFETY: the caller gives the table back, so it is nobody's but the heap's.
-        unsafe { spare.write(Spare { next }) };
-        state.counts[level.kind as usize] -= 1;
-        state.used -= level.table_bytes();
+        let mut count = 0;
+        for table in tables {
+            let Some(spare) = NonNull::new(self.virt(table).cast::<Spare>()) else { continue };
+            let next = first.replace(spare);
+            // SAFETY: the caller gives the table back, so it is nobody's but the heap's.
+            unsafe { spare.write(Spare { next }) };
+            count += 1;
+        }
+        state.counts[level.kind as usize] -= count;
+        state.used -= count << level.table_shift();
     }
 
     #[inline]

@@ -45,6 +45,18 @@ pub unsafe trait TableMemory {
     /// TLB or walk cache remembers it.
     unsafe fn free(&self, table: PhysAddr, level: &'static Level);
 
+    /// Takes back the memory of many tables of one level. Each is read for the next of `tables` before that is asked
+    /// for, and not after.
+    ///
+    /// # Safety
+    /// As for [`free`](Self::free), for each of them.
+    unsafe fn free_all(&self, tables: impl Iterator<Item = PhysAddr>, level: &'static Level) {
+        for table in tables {
+            // SAFETY: the caller answers for it.
+            unsafe { self.free(table, level) };
+        }
+    }
+
     /// Where the CPU sees the table memory at `at`.
     fn virt(&self, at: PhysAddr) -> *mut u8;
 

@@ -188,6 +188,12 @@ impl<'m, F: Format, M: TableMemory> Node<'m, F, M> {
         (self.slot(range.start), end.saturating_sub(range.start))
     }
 
+    /// Whether `range`, which lies in what the table spans, is all of that.
+    #[inline]
+    pub(crate) fn is_all(&self, range: VirtRange) -> bool {
+        range.bytes() >> self.level().shift == self.count() as u64
+    }
+
     /// Whether every entry in `range` is absent.
     #[inline]
     pub fn is_absent(&self, range: Range<usize>) -> bool {

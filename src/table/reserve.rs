@@ -1,9 +1,11 @@
 //! Tables taken from the allocator before an edit commits, so that the commit cannot fail.
 
+use core::iter;
+
 use super::mem::{OutOfMemory, TableMemory};
 use super::node::MAX_LEVELS;
 use crate::addr::PhysAddr;
-use crate::format::Format;
+use crate::format::{Format, Level};
 
 /// A list of unlinked tables of one depth, chained through their own first eight bytes.
 ///
@@ -19,7 +21,7 @@ impl Chain {
     ///
     /// # Safety
     /// The table is `memory`'s, nobody else writes it, and no entry points to it.
-    #[inline(never)]
+    #[inline]
     pub(crate) unsafe fn push<F: Format, M: TableMemory>(&mut self, memory: &M, table: PhysAddr) {
         let word = self.head.map_or(0, PhysAddr::as_u64);
         Self::set_next::<F, M>(memory, table, word);
@@ -33,11 +35,27 @@ impl Chain {
     }
 
     /// Takes `table`, the first.
-    #[inline(never)]
+    #[inline]
     fn take<F: Format, M: TableMemory>(&mut self, memory: &M, table: PhysAddr) -> PhysAddr {
         let next = Self::next::<F, M>(memory, table);
         self.head = if next == 0 { None } else { Some(PhysAddr::truncate(next)) };
         table
+    }
+
+    /// Gives all of them back.
+    ///
+    /// # Safety
+    /// As for [`TableMemory::free`], for each of them.
+    #[inline]
+    pub(crate) unsafe fn free<F: Format, M: TableMemory>(
+        &mut self,
+        memory: &M,
+        level: &'static Level,
+    ) {
+        if self.head.is_some() {
+            // SAFETY: the caller answers for it.
+            unsafe { memory.free_all(iter::from_fn(|| self.pop::<F, M>(memory)), level) };
+        }
     }
 
     /// Moves all of `other` to the front.
@@ -116,10 +134,8 @@ impl<F: Format, M: TableMemory> Drop for Reserve<'_, F, M> {
     #[inline(never)]
     fn drop(&mut self) {
         for (chain, level) in self.chains.iter_mut().zip(F::LEVELS) {
-            while let Some(table) = chain.pop::<F, M>(self.machine) {
-                // SAFETY: it was never linked.
-                unsafe { self.machine.free(table, level) };
-            }
+            // SAFETY: they were never linked.
+            unsafe { chain.free::<F, M>(self.machine, level) };
         }
     }
 }

@@ -37,7 +37,8 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         unsafe { self.remove(range, Holes::Refused) }
     }
 
-    /// Unmaps what is mapped in `range`, and does not mind holes.
+    /// Unmaps what is mapped in `range`, and does not mind holes. In a tree that is not swapper's, a table that goes as
+    /// a whole is not looked into: 2 MiB or 1 GiB of pages cost as little as one, whatever they are.
     ///
     /// # Errors
     /// As for [`unmap`](Self::unmap), but for holes.
@@ -140,7 +141,8 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         check_pages(range)?;
         let mut need = Need::default();
         self.plan_splits(range, &mut need)?;
-        let mut survey = Removal::default();
+        let unseen = holes == Holes::Skipped && !self.is_swapper();
+        let mut survey = Removal { unseen, ..Removal::default() };
         self.survey(&self.narrow(range), range, holes, &mut survey)?;
         let mut reserve = Reserve::new(self.machine(), &need)?;
         let mut flush = self.flush();
@@ -237,15 +239,18 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
 
     /// Hands all that a table owns to the flush.
     unsafe fn give_up_below(&self, node: &Node<'m, F, M>, flush: &mut Flush<'m, F, M>) {
-        if !Self::is_pte(node.depth()) {
-            for index in 0..node.count() {
-                if let Some(table) = F::decode_table(node.depth(), node.load(index))
-                    && self.owns(&table)
-                {
-                    // SAFETY: the entry was just read from this node, which leaves the tree.
-                    unsafe { self.give_up(&node.child(table), flush) };
-                }
+        let depth = node.depth();
+        if Self::is_pte(depth) {
+            return;
+        }
+        let entries = node.all().filter_map(|index| F::decode_table(depth, node.load(index)));
+        let owned = entries.filter(|entry| self.owns(entry));
+        // SAFETY: the entries were just read from this node, which leaves the tree.
+        unsafe {
+            if !Self::is_pte(depth + 1) {
+                owned.clone().for_each(|entry| self.give_up_below(&node.child(entry), flush));
             }
+            flush.add_tables(owned.map(|entry| entry.table), depth + 1);
         }
     }
 

@@ -18,11 +18,16 @@ pub(super) enum Holes {
 
 /// What an edit wants to know of the leaves in its range.
 pub(super) trait Survey<F: Format, M> {
-    /// Judges the ptes of `node` that translate `range` all at once, if their bits allow it. Whether they did.
-    fn ptes(&mut self, node: &Node<'_, F, M>, range: VirtRange) -> Result<bool, EditError>;
+    /// Judges the entries of `node` that translate `range` all at once, if it can. Whether it could.
+    fn table(&mut self, node: &Node<'_, F, M>, range: VirtRange) -> Result<bool, EditError>;
 
     /// Judges a leaf: one for all that follow it in its table and differ in the frame alone.
     fn leaf(&mut self, depth: usize, leaf: Leaf) -> Result<(), EditError>;
+}
+
+/// Whether the table is the last of a walk.
+fn is_pte<F: Format, M: TableMemory>(node: &Node<'_, F, M>) -> bool {
+    node.depth() + 1 == F::LEVELS.len()
 }
 
 /// From this many pages of one table on, unmapping does not ask whether any was executable.
@@ -31,6 +36,8 @@ const MANY: usize = 64;
 /// What unmapping wants to know.
 #[derive(Default)]
 pub(super) struct Removal {
+    /// Whether tables that go as a whole need no look.
+    pub(super) unseen: bool,
     /// Whether anything is mapped.
     pub(super) any: bool,
     /// Whether anything may be executable.
@@ -38,7 +45,14 @@ pub(super) struct Removal {
 }
 
 impl<F: Format, M: TableMemory> Survey<F, M> for Removal {
-    fn ptes(&mut self, node: &Node<'_, F, M>, range: VirtRange) -> Result<bool, EditError> {
+    fn table(&mut self, node: &Node<'_, F, M>, range: VirtRange) -> Result<bool, EditError> {
+        if self.unseen && node.depth() > 0 && node.is_all(range) {
+            (self.any, self.executable) = (true, true);
+            return Ok(true);
+        }
+        if !is_pte(node) {
+            return Ok(false);
+        }
         let indices = node.indices(range);
         // Where so much goes, predictions go with it anyway; that spares a look at half of a long descriptor.
         let many = indices.len() > MANY;
@@ -79,7 +93,10 @@ impl<'a, 'm, F: Format, M> Change<'a, 'm, F, M> {
 }
 
 impl<F: Format, M: Machine> Survey<F, M> for Change<'_, '_, F, M> {
-    fn ptes(&mut self, node: &Node<'_, F, M>, range: VirtRange) -> Result<bool, EditError> {
+    fn table(&mut self, node: &Node<'_, F, M>, range: VirtRange) -> Result<bool, EditError> {
+        if !is_pte(node) {
+            return Ok(false);
+        }
         let indices = node.indices(range);
         let first = node.load(indices.start);
         if self.known.knows(first) && self.known.knows_all(node, indices.clone()) {
@@ -117,7 +134,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     ) -> Result<(), EditError> {
         let depth = node.depth();
         let frozen = self.frozen(depth, range.start());
-        if Self::is_pte(depth) && !frozen && survey.ptes(node, range)? {
+        if !frozen && survey.table(node, range)? {
             return Ok(());
         }
         let mut memo = Memo::<F>::default();
