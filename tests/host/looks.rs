@@ -81,6 +81,11 @@ fn many_pages_take_one_look_each<F: Format>() {
     let part = range(0x4000_8000, 0x4080_8000);
     within(&host, [4600, 4464], || pgd.protect_now(part, Access::ReadWrite)).unwrap();
     within(&host, [4864, 9192], || pgd.unmap_now(all)).unwrap();
+    // Of what goes as a whole, a link is read and broken.
+    pgd.map_at(all, 0x7000_0000, USER, PAGES).unwrap();
+    within(&host, [640, 5032], || pgd.clear_now(all)).unwrap();
+    pgd.map_at(all, 0x7000_0000, USER, PAGES).unwrap();
+    within(&host, [960, 1376], || pgd.clear_now(part)).unwrap();
 }
 
 /// Of a new table, what leaves will fill is not zeroed first.
