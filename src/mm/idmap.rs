@@ -10,11 +10,14 @@
 //! pgd owns, is in use by this pgd; all else in a slot of the kernel half is a copy, which
 //! [`identity_mapping_del`](Pgd::identity_mapping_del) replaces by swapper's entry.
 
+mod block;
 mod model;
 mod removal;
 
 use self::model::Model;
 use super::pgd::Pgd;
+use core::ops::Range;
+
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
 use crate::attr::{Access, Attrs};
 use crate::format::{Descriptor, Entry, Format, Leaf, Owner, RUN, Runs, TableEntry};
@@ -64,13 +67,14 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         }
         self.check_own(range)?;
         let attrs = Attrs::kernel(access).with_global(false);
+        // SAFETY: the caller answers for it.
+        if unsafe { self.add_block(range, attrs) }? {
+            return Ok(());
+        }
         let mut need = Need::default();
         self.plan_identity(0, Some(&self.root), &self.model(), range, &mut need)?;
         let mut reserve = Reserve::new(self.root.machine(), &need)?;
-        self.touched.add(range);
-        let hidden = self.hidden_by(range);
-        self.hides_kernel |= hidden > 0;
-        self.hidden += hidden;
+        self.hide(range);
         // SAFETY: planned; the caller vouches for the mapping.
         unsafe { self.build_identity(&self.root, &self.model(), range, attrs, &mut reserve) };
         publish(self.root.machine());
@@ -94,13 +98,25 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
             return Err(EditError::Misaligned);
         }
         self.check_own(range)?;
+        let mut flush = Flush::new(self.root.machine(), Whose::Everyone);
+        // SAFETY: the caller answers for it.
+        if unsafe { self.remove_block(range, &mut flush) } {
+            return Ok(flush);
+        }
         self.plan_removal(&self.root, range)?;
         self.hidden -= self.hidden_by(range);
-        let mut flush = Flush::new(self.root.machine(), Whose::Everyone);
         flush.add_everything();
         // SAFETY: planned; the caller vouches that nothing uses it.
         unsafe { self.remove_identity(&self.root, &self.model(), range, &mut flush) };
         Ok(flush)
+    }
+
+    /// Notes that `range` is identity mapped.
+    fn hide(&mut self, range: VirtRange) {
+        self.touched.add(range);
+        let hidden = self.hidden_by(range);
+        self.hides_kernel |= hidden > 0;
+        self.hidden += hidden;
     }
 
     /// Pages of the kernel half in `range`.
@@ -201,8 +217,9 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
                 }
                 if let Entry::Leaf(leaf) = F::decode(depth, raw)
                     && leaf.run
+                    && let Some(alone) = planned(F::alone(depth, raw))
                 {
-                    split_copies(node, index, leaf);
+                    part_run(node, index, alone);
                 }
                 if part == span && node.level().leaf {
                     let bits = *bits.get_or_insert_with(|| leaf_bits::<F>(depth, attrs));
@@ -222,24 +239,27 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     }
 }
 
-/// Makes the copies of a run of swapper's stand alone, of which `leaf` is the one at `index`.
+/// The run that the entry at `index` is one of.
+fn run_of(index: usize) -> Range<usize> {
+    let start = index / RUN * RUN;
+    start..start + RUN
+}
+
+/// Makes the copies of a run of swapper's stand alone; the one at `index` became `alone`.
 ///
 /// # Safety
 /// No CPU runs on the table.
 #[inline(never)]
-unsafe fn split_copies<F: Format, M: Machine>(node: &Node<'_, F, M>, index: usize, leaf: Leaf) {
-    let (level, place) = (node.level(), index % RUN);
-    let run = index - place..index - place + RUN;
+unsafe fn part_run<F: Format, M: Machine>(node: &Node<'_, F, M>, index: usize, alone: F::Raw) {
+    let (level, run) = (node.level(), run_of(index));
+    // An identical run's leaf holds the run's frame, any other its own.
     let before = match level.runs {
         Some(Runs::Identical) => 0,
-        _ => (place as u64) << level.shift,
+        _ => (index - run.start) as u64,
     };
-    let frame = PhysAddr::truncate(leaf.frame.as_u64() - before);
-    let first = F::encode(node.depth(), Entry::Leaf(Leaf { frame, run: false, ..leaf }));
-    if let Some(first) = planned(first.ok()) {
-        // SAFETY: they map the same as before; the caller answers for the rest.
-        unsafe { node.fill(run.clone(), first, F::Raw::from_u64(1 << level.shift)) };
-    }
+    let first = F::Raw::from_u64(alone.as_u64() - (before << level.shift));
+    // SAFETY: they map the same as before; the caller answers for the rest.
+    unsafe { node.fill(run.clone(), first, F::Raw::from_u64(1 << level.shift)) };
     node.clean(run);
 }
 

@@ -95,3 +95,18 @@ pub(crate) unsafe fn fill<D: Descriptor>(
         raw = raw.step(step);
     });
 }
+
+/// Copies `count` descriptors, one load and one store each.
+pub(crate) unsafe fn copy<D: Descriptor>(
+    memory: &(impl TableMemory + ?Sized),
+    from: *const D,
+    to: *mut D,
+    count: usize,
+) {
+    let mut from = from;
+    each(to, count, |to| {
+        // SAFETY: the caller vouches for the descriptors.
+        unsafe { memory.store(to, memory.load(from)) };
+        from = from.wrapping_add(1);
+    });
+}

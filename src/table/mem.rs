@@ -157,10 +157,8 @@ pub unsafe trait TableMemory {
     /// As for [`load`](Self::load) and [`store`](Self::store), for each of them; the two do not overlap.
     #[inline]
     unsafe fn copy_unlinked<D: Descriptor>(&self, from: *const D, to: *mut D, count: usize) {
-        for k in 0..count {
-            // SAFETY: the caller answers for it.
-            unsafe { self.store(to.wrapping_add(k), self.load(from.wrapping_add(k))) };
-        }
+        // SAFETY: the caller answers for it.
+        unsafe { bulk::copy(self, from, to, count) }
     }
 }
 

@@ -298,6 +298,19 @@ impl<'m, F: Format, M: TableMemory> Node<'m, F, M> {
 }
 
 impl<F: Format, M: Machine> Node<'_, F, M> {
+    /// Copies the descriptors in `range`, which are few, from a table of the same depth, one store each, for all walks to
+    /// see behind a DSB.
+    ///
+    /// # Safety
+    /// As for [`store`](Self::store), for each of them.
+    #[inline(never)]
+    pub(crate) unsafe fn copy_few(&self, from: &Self, range: Range<usize>) {
+        let (at, count) = self.part(range.clone());
+        // SAFETY: the entries lie in two tables of one size; the caller answers for the descriptors.
+        unsafe { bulk::copy(self.machine, from.slot(range.start).cast_const(), at, count) };
+        self.clean(range);
+    }
+
     /// Cleans the entries in `range` for walks that do not snoop the data cache.
     #[inline]
     pub fn clean(&self, range: Range<usize>) {

@@ -8,6 +8,7 @@ both_formats!(
     walks_agree_with_decode,
     tables_are_told_from_leaves,
     smaller_leaves_hold_what_larger_do,
+    leaves_of_runs_stand_alone,
     many_pages_are_told_by_their_common_bits,
     words_step,
     entries_lie_side_by_side,
@@ -65,6 +66,20 @@ fn smaller_leaves_hold_what_larger_do<F: Format>() {
         }
     }
     assert!(cut > 1000, "{cut}");
+}
+
+/// What identity mappings rely on that part a run.
+fn leaves_of_runs_stand_alone<F: Format>() {
+    for depth in 0..F::LEVELS.len() {
+        assert_eq!(F::alone(depth, F::Raw::default()), Some(F::Raw::default()));
+        let mut runs = 0;
+        for (leaf, raw) in leaves::<F>(depth) {
+            let alone = Entry::Leaf(Leaf { run: false, ..leaf });
+            assert_eq!(F::alone(depth, raw), F::encode(depth, alone).ok(), "{depth}: {leaf:?}");
+            runs += usize::from(leaf.run && F::alone(depth, raw).is_some());
+        }
+        assert_eq!(runs > 0, F::LEVELS[depth].runs.is_some());
+    }
 }
 
 /// What is no descriptor at the depth of pages leads nowhere.

@@ -104,8 +104,8 @@ fn identity_mappings_take_their_tables<F: Format>() {
     let mut swapper = swapper(&host, &layout);
     let mut pgd = swapper.pgd_alloc().unwrap();
     let section = range(0xC120_0000, 0xC140_0000);
-    within(&host, [72, 8296], || pgd.identity_add(section, Access::ReadExecute)).unwrap();
-    within(&host, [304, 80], || pgd.identity_del(section)).unwrap();
+    within(&host, [80, 8256], || pgd.identity_add(section, Access::ReadExecute)).unwrap();
+    within(&host, [304, 48], || pgd.identity_del(section)).unwrap();
 }
 
 fn windows_take_a_walk<F: Format>() {

@@ -144,6 +144,27 @@ pub(super) const fn leaves_by_common_bits(common: u32) -> Option<bool> {
     if common & PTE_SMALL != 0 { Some(common & PTE_SMALL_XN == 0) } else { None }
 }
 
+/// See [`Format::alone`](crate::format::Format::alone).
+#[inline]
+pub(super) fn alone(depth: usize, raw: u32) -> Option<u32> {
+    if depth != PGD {
+        return alone_page(raw);
+    }
+    // The two differ in this bit, and in what lies above 4 GiB.
+    let is_super = raw & PGD_SUPERSECTION != 0;
+    let reached = !is_super || raw & SUPERSECTION_HIGH == 0;
+    reached.then_some(raw & !PGD_SUPERSECTION)
+}
+
+/// Large pages have other bits in other places.
+#[inline(never)]
+fn alone_page(raw: u32) -> Option<u32> {
+    match decode(PTE, raw) {
+        Entry::Leaf(leaf) if leaf.run => encode_small(Leaf { run: false, ..leaf }).ok(),
+        _ => Some(raw),
+    }
+}
+
 /// See [`Format::frame_mask`](crate::format::Format::frame_mask).
 #[inline]
 pub(super) const fn frame_mask(depth: usize, run: bool) -> u32 {

@@ -89,6 +89,11 @@ impl Format for Classic {
     }
 
     #[inline]
+    fn alone(depth: usize, raw: u32) -> Option<u32> {
+        descriptor::alone(depth, raw)
+    }
+
+    #[inline]
     fn frame_mask(depth: usize, run: bool) -> u32 {
         descriptor::frame_mask(depth, run)
     }

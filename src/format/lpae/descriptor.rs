@@ -120,6 +120,12 @@ pub(super) const fn leaves_by_common_bits(common: u64) -> Option<bool> {
     if common & page == page { Some(common & XN == 0) } else { None }
 }
 
+/// See [`Format::alone`](crate::format::Format::alone).
+#[inline]
+pub(super) const fn alone(raw: u64) -> Option<u64> {
+    Some(raw & !CONTIGUOUS)
+}
+
 /// See [`Format::frame_mask`](crate::format::Format::frame_mask).
 #[inline]
 pub(super) const fn frame_mask(depth: usize) -> u64 {

@@ -83,6 +83,11 @@ impl Format for Lpae {
     }
 
     #[inline]
+    fn alone(_depth: usize, raw: u64) -> Option<u64> {
+        descriptor::alone(raw)
+    }
+
+    #[inline]
     fn frame_mask(depth: usize, _run: bool) -> u64 {
         descriptor::frame_mask(depth)
     }

@@ -2,8 +2,8 @@
 
 use core::ops::Range;
 
-use super::is_own;
 use super::model::{Model, run_start};
+use super::{is_own, run_of};
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
 use crate::format::{Entry, Format, Leaf, Level, Owner, RUN, Walk};
 use crate::mm::birth::keeps;
@@ -121,7 +121,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
             Model::Table(swapper) => Some(swapper),
             _ => None,
         };
-        let run = index / RUN * RUN..index / RUN * RUN + RUN;
+        let run = run_of(index);
         // Of the last identity mapping, no neighbour is own; what comes later in the range is, until it is restored
         // itself.
         let whole = if self.is_last(va) && whose_run.is_some() {
@@ -134,26 +134,9 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         };
         if let (Some(swapper), true) = (whose_run, whole) {
             // SAFETY: as above.
-            unsafe { copy(node, swapper, run) };
+            unsafe { node.copy_few(swapper, run) };
         }
     }
-}
-
-/// Copies the entries in `range`, one store each.
-///
-/// # Safety
-/// The table may be changed so.
-#[inline(never)]
-unsafe fn copy<F: Format, M: Machine>(
-    to: &Node<'_, F, M>,
-    from: &Node<'_, F, M>,
-    range: Range<usize>,
-) {
-    for index in range.clone() {
-        // SAFETY: the caller answers for it.
-        unsafe { to.store(index, from.load(index)) };
-    }
-    to.clean(range);
 }
 
 /// Hands a table to the flush, and the tables that it has for `range`; it has no other.
@@ -214,7 +197,7 @@ fn holds_identity<F: Format, M: Machine>(node: &Node<'_, F, M>, span: VirtRange)
 
 /// Whether the leaf for `va` maps it to itself, for the kernel.
 #[inline(never)]
-fn is_identity(level: &Level, leaf: &Leaf, va: VirtAddr) -> bool {
+pub(super) fn is_identity(level: &Level, leaf: &Leaf, va: VirtAddr) -> bool {
     let runs = if leaf.run { level.runs } else { None };
     let holder = run_start(runs, va, level.shift);
     !leaf.attrs.global && !leaf.attrs.user && leaf.frame == PhysAddr::from_u32(holder.0)
