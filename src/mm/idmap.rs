@@ -14,10 +14,10 @@ mod block;
 mod model;
 mod removal;
 
-use self::model::Model;
-use super::pgd::Pgd;
 use core::ops::Range;
 
+use self::model::Model;
+use super::pgd::Pgd;
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
 use crate::attr::{Access, Attrs};
 use crate::format::{Descriptor, Entry, Format, Leaf, Owner, RUN, Runs, TableEntry};

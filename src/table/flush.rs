@@ -125,11 +125,13 @@ impl<'m, F: Format, M: Machine> Flush<'m, F, M> {
     ) {
         // Walk caches may hold the tables under any address that they translated.
         self.wide = true;
-        if let Some(chain) = self.tables.get_mut(depth) {
+        if let Some(place) = self.tables.get_mut(depth) {
+            let mut chain = *place;
             for table in tables {
                 // SAFETY: the caller answers for it.
                 unsafe { chain.push::<F, M>(self.machine, table) };
             }
+            *place = chain;
         }
     }
 

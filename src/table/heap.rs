@@ -210,15 +210,16 @@ unsafe impl TableMemory for TableHeap {
     #[inline]
     unsafe fn free_all(&self, tables: impl Iterator<Item = PhysAddr>, level: &'static Level) {
         let mut state = self.state.lock();
-        let Some(first) = state.spares.get_mut(level.table_shift() as usize) else { return };
-        let mut count = 0;
+        let Some(place) = state.spares.get_mut(level.table_shift() as usize) else { return };
+        let (mut first, mut count) = (*place, 0);
         for table in tables {
             let Some(spare) = NonNull::new(self.virt(table).cast::<Spare>()) else { continue };
-            let next = first.replace(spare);
             // SAFETY: the caller gives the table back, so it is nobody's but the heap's.
-            unsafe { spare.write(Spare { next }) };
+            unsafe { spare.write(Spare { next: first }) };
+            first = Some(spare);
             count += 1;
         }
+        *place = first;
         state.counts[level.kind as usize] -= count;
         state.used -= count << level.table_shift();
     }

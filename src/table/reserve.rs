@@ -52,9 +52,10 @@ impl Chain {
         memory: &M,
         level: &'static Level,
     ) {
-        if self.head.is_some() {
+        let mut chain = core::mem::take(self);
+        if chain.head.is_some() {
             // SAFETY: the caller answers for it.
-            unsafe { memory.free_all(iter::from_fn(|| self.pop::<F, M>(memory)), level) };
+            unsafe { memory.free_all(iter::from_fn(move || chain.pop::<F, M>(memory)), level) };
         }
     }
 

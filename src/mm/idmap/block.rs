@@ -1,10 +1,10 @@
 //! One block in the place of one of swapper's: what a CPU runs on whose MMU is switched, and all that most identity
 //! mappings are. One entry is looked at and one table made at most, so it needs no plan.
 
-use super::removal::is_identity;
-use super::{kernel_link, leaf_bits, part_run, run_of};
 use core::iter;
 
+use super::removal::is_identity;
+use super::{kernel_link, leaf_bits, part_run, run_of};
 use crate::addr::{PAGE_SIZE, VirtRange};
 use crate::attr::Attrs;
 use crate::format::{Descriptor, Entry, Format, Owner, Walk};
@@ -57,9 +57,9 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         }
         let machine = root.machine();
         let model = match F::walk(0, theirs) {
-            // SAFETY: swapper's tables stay.
-            Walk::Table(table) if depth > 0 => unsafe { Node::new(machine, table, depth) },
             _ if depth == 0 => root,
+            // SAFETY: swapper's tables stay.
+            Walk::Table(table) => unsafe { Node::new(machine, table, depth) },
             _ => return Ok(false),
         };
         let index = model.index(at);

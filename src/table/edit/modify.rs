@@ -38,10 +38,10 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     }
 
     /// Unmaps what is mapped in `range`, and does not mind holes. In a tree that is not swapper's, a table that goes as
-    /// a whole is not looked into: 2 MiB or 1 GiB of pages cost as little as one, whatever they are.
+    /// a whole is not looked into: all that it maps costs as little as one page.
     ///
     /// # Errors
-    /// As for [`unmap`](Self::unmap), but for holes.
+    /// As for [`unmap`](Self::unmap), but for holes, and for what goes with its table.
     ///
     /// # Safety
     /// As for [`unmap`](Self::unmap).
