@@ -235,13 +235,17 @@ impl VirtRange {
     /// The addresses that both ranges hold.
     #[inline]
     pub const fn intersection(self, other: Self) -> Option<Self> {
-        if !self.overlaps(other) {
-            return None;
-        }
-        Some(Self {
+        if self.overlaps(other) { Some(self.within(other)) } else { None }
+    }
+
+    /// The [intersection](Self::intersection) with `other`, which is known to share an address.
+    #[inline]
+    pub(crate) const fn within(self, other: Self) -> Self {
+        debug_assert!(self.overlaps(other));
+        Self {
             start: if self.start > other.start { self.start } else { other.start },
             last: if self.last < other.last { self.last } else { other.last },
-        })
+        }
     }
 
     /// The smallest range that holds both.

@@ -122,6 +122,13 @@ impl Level {
         let base = if table_shift < 32 { va.align_down(table_shift).0 } else { 0 };
         VirtRange::aligned(VirtAddr(base | (index as u32) << self.shift), self.shift)
     }
+
+    /// The addresses that entry `index` translates, one of those for `range`, and which of the range's they are.
+    #[inline]
+    pub(crate) const fn cut(&self, range: VirtRange, index: usize) -> (VirtRange, VirtRange) {
+        let span = self.entry_span(range.start(), index);
+        (span, range.within(span))
+    }
 }
 
 /// Who owns the table that a table entry points to: what pgd_free asks.

@@ -155,8 +155,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     ) -> Result<(), EditError> {
         let level = F::level(depth);
         for index in level.index(range.start())..=level.index(range.last()) {
-            let span = level.entry_span(range.start(), index);
-            let Some(part) = span.intersection(range) else { continue };
+            let (span, part) = level.cut(range, index);
             let at = part.start();
             let entry = node.map_or(Entry::Absent, |node| node.entry(index));
             let child = match entry {
@@ -200,8 +199,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         let machine = self.root.machine();
         let mut bits = None;
         for index in node.indices(range) {
-            let span = node.span(range.start(), index);
-            let Some(part) = span.intersection(range) else { continue };
+            let (span, part) = node.cut(range, index);
             let raw = node.load(index);
             // SAFETY: planned: absent or a copy of swapper's, and the caller vouches for the mapping;
             // tables are ours alone until they are linked, which happens when they are complete.

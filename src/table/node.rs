@@ -181,6 +181,12 @@ impl<'m, F: Format, M: TableMemory> Node<'m, F, M> {
         self.level().entry_span(va, index)
     }
 
+    /// The addresses of entry `index`, one of those for `range`, and which of the range's they are.
+    #[inline]
+    pub(crate) fn cut(&self, range: VirtRange, index: usize) -> (VirtRange, VirtRange) {
+        self.level().cut(range, index)
+    }
+
     /// The entries in `range`, as far as the table has them: where they begin, and how many they are.
     #[inline]
     fn part(&self, range: Range<usize>) -> (*mut F::Raw, usize) {

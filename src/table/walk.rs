@@ -174,8 +174,7 @@ pub fn visit<F: Format, M: TableMemory, B>(
     visit: &mut impl FnMut(Mapped) -> ControlFlow<B>,
 ) -> ControlFlow<B> {
     for index in root.indices(range) {
-        let span = root.span(range.start(), index);
-        let Some(part) = span.intersection(range) else { continue };
+        let (span, part) = root.cut(range, index);
         match root.entry(index) {
             // SAFETY: the entry was just read from this node.
             Entry::Table(table) => self::visit(&unsafe { root.child(table) }, part, visit)?,

@@ -24,8 +24,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         range: VirtRange,
     ) -> Result<(), EditError> {
         for index in node.indices(range) {
-            let span = node.span(range.start(), index);
-            let Some(part) = span.intersection(range) else { continue };
+            let (span, part) = node.cut(range, index);
             let raw = node.load(index);
             if let Some(table) = F::decode_table(node.depth(), raw) {
                 // SAFETY: the entry was just read from this node.
@@ -59,8 +58,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     ) {
         let depth = node.depth();
         for index in node.indices(range) {
-            let span = node.span(range.start(), index);
-            let Some(part) = span.intersection(range) else { continue };
+            let (span, part) = node.cut(range, index);
             if let Some(table) = F::decode_table(depth, node.load(index)) {
                 // SAFETY: the entry was just read from this node.
                 let child = unsafe { node.child(table) };
@@ -151,11 +149,10 @@ unsafe fn give_up<F: Format, M: Machine>(
 ) {
     if node.depth() + 1 < F::LEVELS.len() {
         for index in node.indices(range) {
-            let part = node.span(range.start(), index).intersection(range);
-            let table = F::decode_table(node.depth(), node.load(index));
-            if let (Some(part), Some(table)) = (part, table)
+            if let Some(table) = F::decode_table(node.depth(), node.load(index))
                 && table.owner != Owner::Swapper
             {
+                let (_, part) = node.cut(range, index);
                 // SAFETY: the entry was just read from this node, which leaves the tree.
                 unsafe { give_up(&node.child(table), part, flush) };
             }

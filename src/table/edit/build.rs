@@ -43,10 +43,9 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         }
         for part in parts.below.into_iter().flatten() {
             for index in node.indices(part) {
-                if let Some(below) = node.span(part.start(), index).intersection(part) {
-                    // SAFETY: as above.
-                    unsafe { self.build_below(node, index, below, mapping, reserve, live) };
-                }
+                let (_, below) = node.cut(part, index);
+                // SAFETY: as above.
+                unsafe { self.build_below(node, index, below, mapping, reserve, live) };
             }
         }
     }

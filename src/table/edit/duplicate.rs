@@ -109,8 +109,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
             if raw == F::Raw::default() {
                 continue;
             }
-            let span = from.span(range.start(), index);
-            let Some(part) = span.intersection(range) else { continue };
+            let (span, part) = from.cut(range, index);
             let entry = node.map_or(Entry::Absent, |node| node.entry(index));
             let Some(child) = self.child(from, F::decode_table(depth, raw)) else {
                 match entry {
@@ -167,8 +166,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
                 }
                 continue;
             }
-            let span = from.span(range.start(), index);
-            let Some(part) = span.intersection(range) else { continue };
+            let (_, part) = from.cut(range, index);
             let Some(child) = self.child(from, F::decode_table(depth, raw)) else { continue };
             // SAFETY: as above; tables are reached by entries just read, or ours alone until they are linked.
             unsafe { self.copy_below(node, index, &child, part, reserve, share, live) };
@@ -223,13 +221,11 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         }
         all.into_iter().any(|index| {
             let raw = node.load(index);
-            let part = node.span(range.start(), index).intersection(range);
-            match (F::decode_table(node.depth(), raw), part) {
-                (Some(table), Some(part)) => {
-                    self.child(node, Some(table)).is_some_and(|child| self.maps_any(&child, part))
-                }
-                _ => raw != F::Raw::default(),
-            }
+            let Some(table) = F::decode_table(node.depth(), raw) else {
+                return raw != F::Raw::default();
+            };
+            let (_, part) = node.cut(range, index);
+            self.child(node, Some(table)).is_some_and(|child| self.maps_any(&child, part))
         })
     }
 }

@@ -173,8 +173,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
             return self.clean(node, indices);
         }
         for index in indices.clone() {
-            let span = node.span(range.start(), index);
-            let Some(part) = span.intersection(range) else { continue };
+            let (span, part) = node.cut(range, index);
             // SAFETY: the caller of `remove` vouches that nothing uses the mappings; tables are reached by
             // entries just read, and go to the flush once they are cut off.
             unsafe {
@@ -303,7 +302,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
             let span = node.span(range.start(), index);
             match F::decode(depth, raw) {
                 Entry::Table(table) => {
-                    let Some(part) = span.intersection(range) else { continue };
+                    let part = range.within(span);
                     // SAFETY: the entry was just read from this node; the plan found it ours.
                     unsafe { self.rewrite(&node.child(table), part, change, uniform) };
                 }

@@ -56,12 +56,11 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
             return self.plan_absent_below(node.depth(), range, mapping, need);
         }
         for index in indices {
-            if let Some(part) = node.span(range.start(), index).intersection(range) {
-                if node.load(index) == F::Raw::default() {
-                    self.plan_absent_below(node.depth(), part, mapping, need)?;
-                } else {
-                    self.plan_below_present(node, part, mapping, need)?;
-                }
+            let (_, part) = node.cut(range, index);
+            if node.load(index) == F::Raw::default() {
+                self.plan_absent_below(node.depth(), part, mapping, need)?;
+            } else {
+                self.plan_below_present(node, part, mapping, need)?;
             }
         }
         Ok(())
@@ -78,7 +77,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         need: &mut Need,
     ) -> Result<(), EditError> {
         for index in node.indices(range) {
-            let Some(part) = node.span(range.start(), index).intersection(range) else { continue };
+            let (_, part) = node.cut(range, index);
             match node.entry(index) {
                 Entry::Absent => {}
                 Entry::Table(table) if self.owns(&table) => {
@@ -132,10 +131,8 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         // one of these is enough. The last reaches furthest, so what the format cannot reach shows there at the latest.
         let next = if Self::is_pte(depth + 1) { last.saturating_sub(1) } else { 0 };
         for index in core::iter::once(first).chain(next.max(first + 1)..=last) {
-            let span = level.entry_span(range.start(), index);
-            if let Some(part) = span.intersection(range) {
-                self.plan_absent(depth + 1, part, mapping, need)?;
-            }
+            let (_, part) = level.cut(range, index);
+            self.plan_absent(depth + 1, part, mapping, need)?;
         }
         Ok(())
     }

@@ -95,7 +95,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
             return done;
         }
         for index in indices {
-            let Some(part) = node.span(range.start(), index).intersection(range) else { continue };
+            let (_, part) = node.cut(range, index);
             if let Some(table) = F::decode_table(node.depth(), node.load(index))
                 && self.owns(&table)
             {

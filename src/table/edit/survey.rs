@@ -143,7 +143,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
             if memo.knows(raw) || raw == F::Raw::default() && holes == Holes::Skipped {
                 continue;
             }
-            let Some(part) = node.span(range.start(), index).intersection(range) else { continue };
+            let (_, part) = node.cut(range, index);
             if let Some(table) = F::decode_table(depth, raw)
                 && self.owns(&table)
             {

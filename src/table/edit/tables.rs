@@ -60,9 +60,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     ) {
         let level = F::level(depth);
         for index in level.index(range.start())..=level.index(range.last()) {
-            let Some(part) = level.entry_span(range.start(), index).intersection(range) else {
-                continue;
-            };
+            let (_, part) = level.cut(range, index);
             if !wanted(depth, part) {
                 continue;
             }
@@ -90,8 +88,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     ) {
         let depth = node.depth();
         for index in node.indices(range) {
-            let span = node.span(range.start(), index);
-            let Some(part) = span.intersection(range) else { continue };
+            let (span, part) = node.cut(range, index);
             if !wanted(depth, part) {
                 continue;
             }
