@@ -160,7 +160,7 @@ pub(super) fn alone(depth: usize, raw: u32) -> Option<u32> {
 #[inline(never)]
 fn alone_page(raw: u32) -> Option<u32> {
     match decode(PTE, raw) {
-        Entry::Leaf(leaf) if leaf.run => encode_small(leaf).ok(),
+        Entry::Leaf(leaf) => encode_small(leaf).ok(),
         _ => Some(raw),
     }
 }
