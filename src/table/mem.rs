@@ -45,8 +45,7 @@ pub unsafe trait TableMemory {
     /// TLB or walk cache remembers it.
     unsafe fn free(&self, table: PhysAddr, level: &'static Level);
 
-    /// Takes back the memory of many tables of one level. Each is read for the next of `tables` before that is asked
-    /// for, and not after.
+    /// Takes back the memory of many tables of one level; each may be overwritten as soon as `tables` yields it.
     ///
     /// # Safety
     /// As for [`free`](Self::free), for each of them.
