@@ -67,6 +67,31 @@ fn what_came_back_is_the_next() {
     assert_eq!([0; 3].map(|_| heap.allocate(level).unwrap())[..2], [second, first]);
 }
 
+/// Together they come back as they would one by one, each free to be overwritten when the next is asked for.
+#[test]
+fn many_come_back_at_once() {
+    let mut ram = Vec::new();
+    let heap = heap(&mut ram);
+    let level = &Lpae::LEVELS[1];
+    let tables = [0; 3].map(|_| heap.allocate(level).unwrap());
+    let kept = heap.allocate(level).unwrap();
+    let wipe = |table: PhysAddr| {
+        // SAFETY: the table is the test's until it has been handed out.
+        unsafe { heap.virt(table).write_bytes(0xEE, level.table_bytes()) };
+        table
+    };
+    // SAFETY: as above.
+    unsafe { heap.free_all(tables.into_iter().map(wipe), level) };
+    assert_eq!(heap.used(), level.table_bytes());
+    assert_eq!(heap.counts(), TableCounts { pmd: 1, ..TableCounts::default() });
+    let [first, second, third] = tables;
+    assert_eq!([0; 3].map(|_| heap.allocate(level).unwrap()), [third, second, first]);
+    assert!(!tables.contains(&kept) && !tables.contains(&heap.allocate(level).unwrap()));
+    // SAFETY: as above; of none, none does.
+    unsafe { heap.free_all(std::iter::empty(), level) };
+    assert_eq!(heap.used(), 5 * level.table_bytes());
+}
+
 /// Tables that came back are memory for other sizes, too, once there is no other.
 #[test]
 fn a_full_heap_gives_spares_to_other_sizes() {
