@@ -8,11 +8,12 @@ use core::iter;
 use super::layout::Layout;
 use super::pgd::Pgd;
 use super::swapper::Swapper;
-use crate::addr::{PhysAddr, VirtAddr, VirtRange};
-use crate::format::{Descriptor, Format};
+use crate::addr::{VirtAddr, VirtRange};
+use crate::format::Format;
 use crate::table::flush::{forget_space, publish};
 use crate::table::mem::{Machine, TableMemory};
 use crate::table::node::Node;
+use crate::table::reserve::Link;
 
 /// log2 of the bytes that a bit of [`Regions`] stands for.
 const SHIFT: u32 = 27;
@@ -60,10 +61,9 @@ impl Regions {
     }
 }
 
-/// Freed roots, chained through their first entry, which user space left absent: the address of a table is an
-/// invalid descriptor.
+/// Freed roots, chained through their first entry, which user space left absent.
 pub(super) struct Spares {
-    first: Option<PhysAddr>,
+    first: Link,
     count: usize,
     /// Whether the first entry is user space's, so that there is a place for the chain.
     chained: bool,
@@ -73,7 +73,7 @@ impl Spares {
     /// None yet, of pgds in this layout.
     pub(super) fn new<F: Format>(layout: &Layout) -> Self {
         let chained = !layout.low_vectors() && !layout.has_private_table::<F>(VirtAddr(0));
-        Self { first: None, count: 0, chained }
+        Self { first: Link::default(), count: 0, chained }
     }
 
     /// Takes a root out, its first entry absent again. All are [cut](Node::cut_root) alike.
@@ -84,9 +84,8 @@ impl Spares {
         cut: u16,
     ) -> Option<Node<'m, F, M>> {
         // SAFETY: only roots that `put` was given are chained, and they stay allocated.
-        let root = unsafe { Node::<F, M>::cut_root(machine, self.first?, cut) };
-        let next = root.load(0).as_u64();
-        self.first = if next == 0 { None } else { Some(PhysAddr::truncate(next)) };
+        let root = unsafe { Node::<F, M>::cut_root(machine, self.first.table()?, cut) };
+        self.first = Link::read(root.load(0));
         self.count -= 1;
         // SAFETY: nobody walks a spare root.
         unsafe { root.store(0, F::Raw::default()) };
@@ -102,9 +101,9 @@ impl Spares {
     #[inline]
     unsafe fn put<F: Format, M: TableMemory>(&mut self, root: &Node<'_, F, M>) {
         self.count += 1;
-        let next = self.first.replace(root.table()).map_or(0, PhysAddr::as_u64);
         // SAFETY: the caller answers for it.
-        unsafe { root.store(0, F::Raw::from_u64(next)) };
+        unsafe { root.store(0, self.first.entry()) };
+        self.first = Link::to(root.table());
     }
 }
 

@@ -5,15 +5,48 @@ use core::iter;
 use super::mem::{OutOfMemory, TableMemory};
 use super::node::MAX_LEVELS;
 use crate::addr::PhysAddr;
-use crate::format::{Format, Level};
+use crate::format::{Descriptor, Format, Level};
 
-/// A list of unlinked tables of one depth, chained through their own first eight bytes.
+/// A table or none, in a word that tables hold to form a list: they are chained through their own first entries.
 ///
-/// The chain does no harm where a stale walk may still read a table: the address of a table has its low
-/// bits clear, and such a word is an invalid descriptor in both formats (DDI 0406C B3.5.1, B3.6.1).
+/// Such a word does no harm where a walk still reads the table: its bits 1:0 are clear, which makes it an invalid
+/// descriptor in both formats (DDI 0406C B3.5.1, B3.6.1).
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Link(u64);
+
+impl Link {
+    /// Set for a table, as one may lie at address 0. No table's address has this bit.
+    const SOME: u64 = 1 << 2;
+
+    /// To `table`.
+    #[inline]
+    pub(crate) fn to(table: PhysAddr) -> Self {
+        Self(table.as_u64() | Self::SOME)
+    }
+
+    /// The table.
+    #[inline]
+    pub(crate) fn table(self) -> Option<PhysAddr> {
+        if self.0 == 0 { None } else { Some(PhysAddr::truncate(self.0 & !Self::SOME)) }
+    }
+
+    /// What the first entry of a table holds. In the classic format tables lie below 4 GiB, so it has room.
+    #[inline]
+    pub(crate) fn read<D: Descriptor>(entry: D) -> Self {
+        Self(entry.as_u64())
+    }
+
+    /// What is written there.
+    #[inline]
+    pub(crate) fn entry<D: Descriptor>(self) -> D {
+        D::from_u64(self.0)
+    }
+}
+
+/// A list of unlinked tables of one depth.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Chain {
-    head: Option<PhysAddr>,
+    first: Link,
 }
 
 impl Chain {
@@ -23,23 +56,20 @@ impl Chain {
     /// The table is `memory`'s, nobody else writes it, and no entry points to it.
     #[inline]
     pub(crate) unsafe fn push<F: Format, M: TableMemory>(&mut self, memory: &M, table: PhysAddr) {
-        let word = self.head.map_or(0, PhysAddr::as_u64);
-        Self::set_next::<F, M>(memory, table, word);
-        self.head = Some(table);
+        let entry = memory.virt(table).cast::<F::Raw>();
+        // SAFETY: the caller vouches for the table.
+        unsafe { memory.store(entry, self.first.entry()) };
+        self.first = Link::to(table);
     }
 
-    /// Takes the first. Most lists are empty, and say so without a call.
+    /// Takes the first.
     #[inline]
     pub(crate) fn pop<F: Format, M: TableMemory>(&mut self, memory: &M) -> Option<PhysAddr> {
-        self.head.map(|table| self.take::<F, M>(memory, table))
-    }
-
-    /// Takes `table`, the first.
-    #[inline]
-    fn take<F: Format, M: TableMemory>(&mut self, memory: &M, table: PhysAddr) -> PhysAddr {
-        let next = Self::next::<F, M>(memory, table);
-        self.head = if next == 0 { None } else { Some(PhysAddr::truncate(next)) };
-        table
+        let table = self.first.table()?;
+        let entry = memory.virt(table).cast::<F::Raw>();
+        // SAFETY: `push` put the table into the list, so it is the list's alone and has this word.
+        self.first = Link::read(unsafe { memory.load(entry) });
+        Some(table)
     }
 
     /// Gives all of them back.
@@ -53,7 +83,7 @@ impl Chain {
         level: &'static Level,
     ) {
         let mut chain = core::mem::take(self);
-        if chain.head.is_some() {
+        if chain.first.table().is_some() {
             // SAFETY: the caller answers for it.
             unsafe { memory.free_all(iter::from_fn(move || chain.pop::<F, M>(memory)), level) };
         }
@@ -66,19 +96,6 @@ impl Chain {
             // SAFETY: it was in a list, so it is unlinked and ours.
             unsafe { self.push::<F, M>(memory, table) };
         }
-    }
-
-    fn next<F: Format, M: TableMemory>(memory: &M, table: PhysAddr) -> u64 {
-        use crate::format::Descriptor;
-        // SAFETY: `push` put the table into the list, so it is the list's alone and has this word. In the
-        // classic format tables lie below 4 GiB, so a descriptor's 32 bits hold an address.
-        unsafe { memory.load(memory.virt(table).cast::<F::Raw>()) }.as_u64()
-    }
-
-    fn set_next<F: Format, M: TableMemory>(memory: &M, table: PhysAddr, next: u64) {
-        use crate::format::Descriptor;
-        // SAFETY: `push`'s caller vouches for the table.
-        unsafe { memory.store(memory.virt(table).cast::<F::Raw>(), F::Raw::from_u64(next)) }
     }
 }
 

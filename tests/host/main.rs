@@ -24,3 +24,4 @@ mod slots;
 mod spare;
 mod thread;
 mod windows;
+mod zero;

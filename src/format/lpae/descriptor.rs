@@ -152,11 +152,11 @@ pub(super) fn decode_table(depth: usize, raw: u64) -> Option<TableEntry> {
     if depth == PTE || raw & fixed != NOT_BLOCK | VALID {
         return None;
     }
-    let owner = match raw & (TABLE_SWAPPER | TABLE_KERNEL) {
-        0 => Owner::User,
-        TABLE_SWAPPER => Owner::Swapper,
-        TABLE_KERNEL => Owner::Kernel,
-        _ => return None,
+    let owner = match (raw & TABLE_SWAPPER != 0, raw & TABLE_KERNEL != 0) {
+        (false, false) => Owner::User,
+        (true, false) => Owner::Swapper,
+        (false, true) => Owner::Kernel,
+        (true, true) => return None,
     };
     let table = PhysAddr::truncate(raw & BASE);
     Some(TableEntry { table, owner, pxn: raw & TABLE_PXN != 0 })
