@@ -94,7 +94,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     /// Whether user space has mapped nothing, ever.
     #[inline]
     pub(super) fn is_as_new(&self) -> bool {
-        !self.hides_kernel && self.touched == Regions::default()
+        self.touched == Regions::default()
     }
 
     /// Takes everything out of part of the user half, whatever it is. What is left are private tables.

@@ -10,6 +10,7 @@ use armv7a_mm::mm::Verdict;
 
 both_formats!(
     each_restores_its_own_part,
+    a_block_and_what_lies_beside_it,
     beside_user_pages,
     the_table_stays_open_for_the_others,
     nothing_else_is_one,
@@ -52,6 +53,44 @@ fn each_restores_its_own_part<F: Format>() {
         }
         // SAFETY: it was never in a TTBR.
         unsafe { pgd.pgd_free() };
+    }
+}
+
+/// One block is a case of its own. What else is identity mapped stays when it goes, and it when that goes; what is none
+/// is refused although as many pages are.
+fn a_block_and_what_lies_beside_it<F: Format>() {
+    let (host, layout) = (Host::<F>::new(), linux());
+    let mut swapper = swapper(&host, &layout);
+    let mut pgd = swapper.pgd_alloc().unwrap();
+    let untouched = host.snapshot();
+    let shift = F::LEVELS[F::LEVELS.len() - 2].shift;
+    let block = |n: u32| VirtRange::aligned(VirtAddr(0xC120_0000 + (n << shift)), shift);
+    let page = VirtRange::page(VirtAddr(block(2).start().0 + 0x3000));
+    let half = VirtRange::new(block(4).start(), block(4).bytes() / 2).unwrap();
+    let there = |pgd: &Pgd<F, _>, range: VirtRange| {
+        [range.start(), range.last()].map(|va| pgd.translate(va).unwrap().phys.as_u64())
+            == [range.start(), range.last()].map(|va| va.0.into())
+    };
+    for beside in [page, block(1), block(3), half] {
+        for [first, second] in [[block(0), beside], [beside, block(0)]] {
+            for [gone, left] in [[first, second], [second, first]] {
+                pgd.identity_add(first, Access::Read).unwrap();
+                pgd.identity_add(second, Access::Read).unwrap();
+                let again = pgd.identity_add(first, Access::Read);
+                assert!(matches!(again, Err(EditError::Mapped { .. })), "{again:?}");
+                pgd.identity_del(gone).unwrap();
+                assert!(there(&pgd, left) && !there(&pgd, gone), "{gone} went");
+                host.audit(swapper.root(), &[pgd.root()]);
+                let before = host.snapshot();
+                for none in [gone, block(5)] {
+                    let refused = Err(EditError::NotMapped { at: none.start() });
+                    assert_eq!(pgd.identity_del(none), refused);
+                }
+                assert_same(&host.snapshot(), &before);
+                pgd.identity_del(left).unwrap();
+                assert_same(&host.snapshot(), &untouched);
+            }
+        }
     }
 }
 

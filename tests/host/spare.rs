@@ -10,6 +10,7 @@ both_formats!(
     leftovers_are_freed,
     b49_what_swapper_maps_meanwhile_is_filled_in,
     an_identity_mapping_in_the_kernel_half_ends_it,
+    one_in_the_user_half_does_not,
     low_vectors_leave_no_place,
     shrinks,
     memory_by_the_byte,
@@ -124,6 +125,21 @@ fn an_identity_mapping_in_the_kernel_half_ends_it<F: Format>() {
     let kernel = layout.kernel();
     assert!(Model::read(&host, pgd.root(), kernel) == Model::read(&host, swapper.root(), kernel));
     free(&host, pgd);
+}
+
+/// It hides nothing of the kernel's.
+fn one_in_the_user_half_does_not<F: Format>() {
+    let (host, layout) = (Host::<F>::new(), linux());
+    let mut swapper = swapper(&host, &layout);
+    let mut pgd = swapper.pgd_alloc().unwrap();
+    let new = host.snapshot_of(pgd.root());
+    pgd.identity_add(range(0x4000_0000, 0x4020_0000), Access::ReadExecute).unwrap();
+    let root = pgd.root();
+    // SAFETY: no TTBR holds it.
+    unsafe { swapper.pgd_free(pgd) };
+    assert_eq!(swapper.spare_pgds(), 1);
+    assert_eq!(swapper.pgd_alloc().unwrap().root(), root);
+    audit::assert_same(&host.snapshot_of(root), &new);
 }
 
 /// With low vectors the first entry is taken, so nothing can be chained through it.

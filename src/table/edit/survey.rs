@@ -46,7 +46,7 @@ pub(super) struct Removal {
 
 impl<F: Format, M: TableMemory> Survey<F, M> for Removal {
     fn table(&mut self, node: &Node<'_, F, M>, range: VirtRange) -> Result<bool, EditError> {
-        if self.unseen && node.depth() > 0 && node.is_all(range) {
+        if self.unseen && node.is_all(range) {
             (self.any, self.executable) = (true, true);
             return Ok(true);
         }
