@@ -71,8 +71,8 @@ fn tables_of_an_edit<F: Format>() {
     unsafe { machine.free(zero, level) };
     let before = machine.0.counts();
     let tables = 3;
-    let all = VirtRange::new(VirtAddr(0x4000_0000), tables * u64::from(level.span()) << level.bits);
-    let all = all.unwrap();
+    let bytes = tables * (u64::from(level.span()) << level.bits);
+    let all = VirtRange::new(VirtAddr(0x4000_0000), bytes).unwrap();
     for _ in 0..2 {
         // SAFETY: nobody walks the tables; so for all of these.
         unsafe { pgd.map(all, phys(0x7000_0000), USER, LeafSizes::PAGES) }.unwrap();
