@@ -345,8 +345,9 @@ pub trait Format: Copy + Eq + fmt::Debug + Send + Sync + 'static {
     /// is a leaf, and whether one may be executable. `None` where the bits do not tell.
     fn leaves_by_common_bits(common: Self::Raw) -> Option<bool>;
 
-    /// The leaf `raw` at `depth` if it stood alone: of an identical run the first, which has the run's frame. What stands
-    /// alone stays. `None` if no such leaf reaches so far: a supersection above 4 GiB.
+    /// A run's leaf `raw` at `depth` as if it stood alone: of an identical run the first, which has the run's frame. What
+    /// is in no run stays as it is: tables and absent entries, too. `None` if no such leaf reaches so far: a supersection
+    /// above 4 GiB.
     fn alone(depth: usize, raw: Self::Raw) -> Option<Self::Raw>;
 
     /// The bits of a leaf's descriptor at `depth` that hold its frame; the others are its attributes.

@@ -67,7 +67,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         }
         self.check_own(range)?;
         let attrs = Attrs::kernel(access).with_global(false);
-        // SAFETY: the caller answers for it.
+        // SAFETY: checked; the caller answers for the rest.
         if unsafe { self.add_block(range, attrs) }? {
             return Ok(());
         }
@@ -99,7 +99,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         }
         self.check_own(range)?;
         let mut flush = Flush::new(self.root.machine(), Whose::Everyone);
-        // SAFETY: the caller answers for it.
+        // SAFETY: checked; the caller answers for the rest.
         if unsafe { self.remove_block(range, &mut flush) } {
             return Ok(flush);
         }

@@ -58,7 +58,7 @@ impl<F: Format> Default for Kind<F> {
     }
 }
 
-impl<F: Format, M> Ties for SwapperTree<'_, F, M> {
+impl<F: Format, M: Machine> Ties for Pgd<'_, F, M> {
     /// Nobody copies from a pgd.
     fn frozen(&self, _depth: usize, _va: VirtAddr) -> bool {
         false
@@ -66,7 +66,7 @@ impl<F: Format, M> Ties for SwapperTree<'_, F, M> {
 
     /// What a pgd has from birth stays for its life.
     fn keeps(&self, depth: usize, va: VirtAddr) -> bool {
-        keeps::<F>(self.layout, depth, va)
+        keeps::<F>(self.layout(), depth, va)
     }
 }
 
@@ -188,7 +188,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         }
     }
 
-    /// Maps what is not a page in a table that is there, or not of the last kind.
+    /// Maps anything, but looks first whether it is a page of the last kind that lacks its table alone.
     #[inline(never)]
     unsafe fn map_in_new_table(
         &mut self,
@@ -208,7 +208,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         unsafe { self.map_range(range, phys, attrs, sizes) }
     }
 
-    /// Maps what is not a page of the last kind.
+    /// Maps anything, and remembers its kind if it is a page.
     #[inline(never)]
     unsafe fn map_range(
         &mut self,
@@ -326,12 +326,8 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     }
 
     pub(super) fn editor(&self) -> Editor<'_, 'm, F, M> {
-        let policy = Policy {
-            owner: Owner::User,
-            pxn: self.features.pxn,
-            whose: self.whose,
-            ties: &self.swapper,
-        };
+        let policy =
+            Policy { owner: Owner::User, pxn: self.features.pxn, whose: self.whose, ties: self };
         // SAFETY: the root is this tree's; every caller holds the pgd alone.
         unsafe { Editor::new(self.root.machine(), self.root.table(), policy) }
     }

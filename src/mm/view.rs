@@ -8,7 +8,7 @@ use crate::format::{Format, Split, Walk};
 use crate::table::mem::{Machine, TableMemory};
 use crate::table::node::Node;
 
-/// What a pgd knows of swapper.
+/// What pgds and views know of swapper.
 pub(super) struct SwapperTree<'m, F: Format, M> {
     pub(super) root: Node<'m, F, M>,
     pub(super) layout: &'m Layout,

@@ -27,7 +27,7 @@ impl core::error::Error for OutOfMemory {}
 /// # Safety
 /// Implementations promise that
 /// - [`allocate`](Self::allocate) returns memory of [`Level::table_bytes`] bytes, aligned to as many, that
-///   nothing else uses until it is given to [`free`](Self::free);
+///   nothing else uses until it is given to [`free`](Self::free) or [`free_all`](Self::free_all);
 /// - [`virt`](Self::virt) of such memory, and of any address in it, is valid for reads and writes for as long;
 /// - the memory is normal, cacheable, and shareable as the TTBR's walk attributes say;
 /// - in the classic format the memory lies below 4 GiB, where its 32-bit descriptors reach.
@@ -45,7 +45,8 @@ pub unsafe trait TableMemory {
     /// TLB or walk cache remembers it.
     unsafe fn free(&self, table: PhysAddr, level: &'static Level);
 
-    /// Takes back the memory of many tables of one level; each may be overwritten as soon as `tables` yields it.
+    /// Takes back the memory of many tables of one level, all of `tables`. Each may be overwritten as soon as it is
+    /// yielded; the next one is found by [`virt`](Self::virt) and [`load`](Self::load), so hold no lock that these take.
     ///
     /// # Safety
     /// As for [`free`](Self::free), for each of them.

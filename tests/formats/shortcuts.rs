@@ -72,6 +72,9 @@ fn smaller_leaves_hold_what_larger_do<F: Format>() {
 fn leaves_of_runs_stand_alone<F: Format>() {
     for depth in 0..F::LEVELS.len() {
         assert_eq!(F::alone(depth, F::Raw::default()), Some(F::Raw::default()));
+        for (table, raw) in tables::<F>(depth) {
+            assert_eq!(F::alone(depth, raw), Some(raw), "{depth}: {table:?}");
+        }
         let mut runs = 0;
         for (leaf, raw) in leaves::<F>(depth) {
             let alone = Entry::Leaf(Leaf { run: false, ..leaf });

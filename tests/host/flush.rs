@@ -16,6 +16,7 @@ both_formats!(
     nothing_changed_nothing_owed,
     freeing_an_address_space,
     identity_mappings_are_forgotten_everywhere,
+    what_stays_empty_owes_nothing,
 );
 
 const USER: Attrs = Attrs::user(Access::ReadWrite);
@@ -255,4 +256,17 @@ fn identity_mappings_are_forgotten_everywhere<F: Format>() {
     let tlbi = log.iter().position(|op| op.is_tlbi()).unwrap();
     assert_eq!(log[tlbi..tlbi + 4], [Op::All, Op::Bpiall, Op::DsbIsh, Op::Isb]);
     assert!(log[tlbi..].iter().any(|op| matches!(op, Op::Free(_))));
+}
+
+/// A table that stays is looked into, though all that it translates is cleared.
+fn what_stays_empty_owes_nothing<F: Format>() {
+    let host = Host::<F>::new();
+    let layout = layout(LayoutSpec { pmds: Pmds::Always, ..LayoutSpec::linux(0xC000_0000) });
+    let mut swapper = swapper(&host, &layout);
+    let mut pgd = pgd(&host, &mut swapper);
+    let gib = range(0x4000_0000, 0x8000_0000);
+    assert!(pgd.clear_late(gib).unwrap().is_empty());
+    pgd.map_at(pages(BASE, 1), 0x7000_0000, USER, LeafSizes::PAGES).unwrap();
+    assert!(!pgd.clear_late(gib).unwrap().is_empty());
+    assert!(pgd.clear_late(gib).unwrap().is_empty());
 }

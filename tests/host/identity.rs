@@ -7,10 +7,13 @@ use crate::support::model::{Model, assert_whole_runs};
 use crate::support::random::Random;
 use crate::support::*;
 use armv7a_mm::mm::Verdict;
+use armv7a_mm::table::mem::TableMemory;
 
 both_formats!(
     each_restores_its_own_part,
     a_block_and_what_lies_beside_it,
+    a_block_over_a_table_of_swappers,
+    a_block_over_what_nobody_knows,
     beside_user_pages,
     the_table_stays_open_for_the_others,
     nothing_else_is_one,
@@ -92,6 +95,52 @@ fn a_block_and_what_lies_beside_it<F: Format>() {
             }
         }
     }
+}
+
+/// Where swapper's entry is a table, no neighbour is touched: not the user's that shares sixteen root entries with it,
+/// wherever the table lies.
+fn a_block_over_a_table_of_swappers<F: Format>() {
+    let spec = LayoutSpec::linux(0xC000_0000);
+    let layout = layout(LayoutSpec { modules: Window::new(0xBFC0_0000, 0xBFE0_0000), ..spec });
+    let (host, level) = (Host::<F>::new(), F::LEVELS.last().unwrap());
+    let mut swapper = empty_swapper(&host, &layout);
+    // Its address has the bit that makes a section a supersection.
+    while (host.allocate(level).unwrap().as_u64() + level.table_bytes() as u64) >> 18 & 1 == 0 {}
+    let data = Attrs::kernel(Access::ReadWrite);
+    swapper.map_at(range(0xBFC0_1000, 0xBFC0_2000), 0x7000_0000, data, LeafSizes::PAGES).unwrap();
+    let mut pgd = swapper.pgd_alloc().unwrap();
+    let user = Attrs::user(Access::ReadWrite);
+    pgd.map_at(range(0xBF00_0000, 0xBF30_0000), 0x7100_0000, user, LeafSizes::PAGES).unwrap();
+    let before = host.snapshot();
+    let shift = F::LEVELS[F::LEVELS.len() - 2].shift;
+    let block = VirtRange::aligned(VirtAddr(0xBFC0_0000), shift);
+    pgd.identity_add(block, Access::Read).unwrap();
+    pgd.identity_del(block).unwrap();
+    let there = |va: u32| pgd.translate(VirtAddr(va)).map(|found| found.phys.as_u64());
+    assert_eq!(there(0xBF00_0000), Some(0x7100_0000));
+    assert_eq!(there(0xBF2F_FFFF), Some(0x712F_FFFF));
+    assert_eq!(touch(&swapper, &pgd, 0xBFC0_1000), Verdict::Retry);
+    host.audit(swapper.root(), &[pgd.root()]);
+    assert_eq!(host.snapshot().tables(), before.tables());
+}
+
+/// A word that this crate never writes is refused where it would be overwritten, and no neighbour is parted from it.
+fn a_block_over_what_nobody_knows<F: Format>() {
+    if !is_classic::<F>() {
+        return;
+    }
+    let (host, layout) = (Host::<F>::new(), linux());
+    let mut swapper = swapper(&host, &layout);
+    let mut pgd = swapper.pgd_alloc().unwrap();
+    // Invalid, with content: by its bit 18 one of sixteen.
+    for root in [swapper.root(), pgd.root()] {
+        host.plant(root, 0xF90, F::Raw::from_u64(0x4_1000));
+    }
+    let before = host.snapshot();
+    let at = VirtAddr(0xF900_0000);
+    let block = VirtRange::aligned(at, 20);
+    assert_eq!(pgd.identity_add(block, Access::Read), Err(EditError::Reserved { at }));
+    assert_same(&host.snapshot(), &before);
 }
 
 /// In the user half: user space's pages in the same tables are as before, and as closed to the

@@ -150,10 +150,12 @@ pub(super) fn alone(depth: usize, raw: u32) -> Option<u32> {
     if depth != PGD {
         return alone_page(raw);
     }
+    // In a table's entry the bit is the address's.
+    if raw & 0b11 == PGD_TABLE || raw & PGD_SUPERSECTION == 0 {
+        return Some(raw);
+    }
     // The two differ in this bit, and in what lies above 4 GiB.
-    let is_super = raw & PGD_SUPERSECTION != 0;
-    let reached = !is_super || raw & SUPERSECTION_HIGH == 0;
-    reached.then_some(raw & !PGD_SUPERSECTION)
+    (raw & SUPERSECTION_HIGH == 0).then_some(raw & !PGD_SUPERSECTION)
 }
 
 /// Large pages have other bits in other places.

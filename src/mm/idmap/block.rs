@@ -22,10 +22,13 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     /// Pages of a block.
     const BLOCK_PAGES: u32 = F::LEVELS[Self::BLOCKS].span() / PAGE_SIZE;
 
-    /// The pgd's root and swapper's, for addresses that TTBR0 translates.
+    /// The pgd's root and swapper's, in code with constants.
+    ///
+    /// # Safety
+    /// They are used for addresses alone that TTBR0 translates.
     #[inline]
-    fn roots(&self) -> [Node<'m, F, M>; 2] {
-        // SAFETY: both are roots, and have entries for these.
+    unsafe fn roots(&self) -> [Node<'m, F, M>; 2] {
+        // SAFETY: both are roots; the caller answers for the addresses.
         unsafe { [self.root.at_depth(0), self.swapper.root.at_depth(0)] }
     }
 
@@ -37,19 +40,21 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     }
 
     /// [Adds](Self::identity_mapping_add) the identity mapping of `range`, if it is one block in a slot that is
-    /// swapper's. Whether it was: if not, nothing was changed.
+    /// swapper's. Whether it did so: if not, nothing was changed.
     ///
     /// # Errors
     /// [`EditError::OutOfMemory`]; nothing was changed.
     ///
     /// # Safety
-    /// As for [`identity_mapping_add`](Self::identity_mapping_add).
+    /// As for [`identity_mapping_add`](Self::identity_mapping_add), and TTBR0 translates the range.
     pub(super) unsafe fn add_block(
         &mut self,
         range: VirtRange,
         attrs: Attrs,
     ) -> Result<bool, EditError> {
-        let (at, depth, [root, swapper]) = (range.start(), Self::BLOCKS, self.roots());
+        let (at, depth) = (range.start(), Self::BLOCKS);
+        // SAFETY: the caller answers for the range.
+        let [root, swapper] = unsafe { self.roots() };
         let slot = root.index(at);
         let theirs = root.load(slot);
         if !self.is_block(range) || theirs != swapper.load(slot) {
@@ -64,8 +69,8 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         };
         let index = model.index(at);
         let raw = model.load(index);
-        let (Walk::Memory { .. } | Walk::Fault, Some(alone)) =
-            (F::walk(depth, raw), F::alone(depth, raw))
+        let (Entry::Absent | Entry::Leaf(_), Some(alone)) =
+            (F::decode(depth, raw), F::alone(depth, raw))
         else {
             return Ok(false);
         };
@@ -110,16 +115,18 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     }
 
     /// [Takes away](Self::identity_mapping_del) the identity mapping of `range`, if it is one block, and the last.
-    /// Whether it was: if not, nothing was changed.
+    /// Whether it did so: if not, nothing was changed.
     ///
     /// # Safety
-    /// As for [`identity_mapping_del`](Self::identity_mapping_del).
+    /// As for [`identity_mapping_del`](Self::identity_mapping_del), and TTBR0 translates the range.
     pub(super) unsafe fn remove_block(
         &mut self,
         range: VirtRange,
         flush: &mut Flush<'m, F, M>,
     ) -> bool {
-        let (at, depth, [root, swapper]) = (range.start(), Self::BLOCKS, self.roots());
+        let (at, depth) = (range.start(), Self::BLOCKS);
+        // SAFETY: the caller answers for the range.
+        let [root, swapper] = unsafe { self.roots() };
         let slot = root.index(at);
         if !self.is_block(range) || self.hidden != Self::BLOCK_PAGES {
             return false;

@@ -142,6 +142,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         let mut need = Need::default();
         self.plan_splits(range, &mut need)?;
         let unseen = holes == Holes::Skipped && !self.is_swapper();
+        let unseen = unseen.then_some(self.policy.ties);
         let mut survey = Removal { unseen, ..Removal::default() };
         self.survey(&self.narrow(range), range, holes, &mut survey)?;
         let mut reserve = Reserve::new(self.machine(), &need)?;

@@ -1,6 +1,6 @@
 //! Looking at all that an edit will change, before it changes anything.
 
-use super::Editor;
+use super::{Editor, Ties};
 use crate::addr::VirtRange;
 use crate::attr::{Access, Attrs};
 use crate::format::{Entry, Format, Leaf};
@@ -35,18 +35,21 @@ const MANY: usize = 64;
 
 /// What unmapping wants to know.
 #[derive(Default)]
-pub(super) struct Removal {
-    /// Whether tables that go as a whole need no look.
-    pub(super) unseen: bool,
+pub(super) struct Removal<'p> {
+    /// Where tables that go as a whole need no look: which of them stay.
+    pub(super) unseen: Option<&'p dyn Ties>,
     /// Whether anything is mapped.
     pub(super) any: bool,
     /// Whether anything may be executable.
     pub(super) executable: bool,
 }
 
-impl<F: Format, M: TableMemory> Survey<F, M> for Removal {
+impl<F: Format, M: TableMemory> Survey<F, M> for Removal<'_> {
     fn table(&mut self, node: &Node<'_, F, M>, range: VirtRange) -> Result<bool, EditError> {
-        if self.unseen && node.is_all(range) {
+        if let (Some(ties), Some(above)) = (self.unseen, node.depth().checked_sub(1))
+            && node.is_all(range)
+            && !ties.keeps(above, range.start())
+        {
             (self.any, self.executable) = (true, true);
             return Ok(true);
         }
