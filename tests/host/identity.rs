@@ -104,10 +104,20 @@ fn a_block_over_a_table_of_swappers<F: Format>() {
     let layout = layout(LayoutSpec { modules: Window::new(0xBFC0_0000, 0xBFE0_0000), ..spec });
     let (host, level) = (Host::<F>::new(), F::LEVELS.last().unwrap());
     let mut swapper = empty_swapper(&host, &layout);
-    // Its address has the bit that makes a section a supersection.
-    while (host.allocate(level).unwrap().as_u64() + level.table_bytes() as u64) >> 18 & 1 == 0 {}
+    // The next table's address has the bit that makes a section a supersection.
+    let mut before_it = Vec::new();
+    while before_it
+        .last()
+        .is_none_or(|last: &PhysAddr| (last.as_u64() + level.table_bytes() as u64) >> 18 & 1 == 0)
+    {
+        before_it.push(host.allocate(level).unwrap());
+    }
     let data = Attrs::kernel(Access::ReadWrite);
     swapper.map_at(range(0xBFC0_1000, 0xBFC0_2000), 0x7000_0000, data, LeafSizes::PAGES).unwrap();
+    for table in before_it {
+        // SAFETY: nothing points to it.
+        unsafe { host.free(table, level) };
+    }
     let mut pgd = swapper.pgd_alloc().unwrap();
     let user = Attrs::user(Access::ReadWrite);
     pgd.map_at(range(0xBF00_0000, 0xBF30_0000), 0x7100_0000, user, LeafSizes::PAGES).unwrap();
