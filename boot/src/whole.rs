@@ -1,5 +1,5 @@
-//! Uses everything that the library offers a kernel, once: the image whose code `cargo xtask bench --size` measures. It
-//! runs, too, and checks what it sees.
+//! Uses all that swapper, pgds, faults and the inspector offer a kernel, once: the image whose code `cargo xtask bench
+//! --size` measures. It runs, too, and checks what it sees. Windows, contexts and copies between spaces are not in it.
 //!
 //! It stands here and not in the image's own crate, so that the library's generic functions are made once: beside
 //! what the stub itself uses of them.

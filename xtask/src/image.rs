@@ -66,7 +66,7 @@ pub enum Binary {
     Boot,
     /// It measures the library.
     Bench,
-    /// It uses all of the library.
+    /// It uses all that swapper, pgds and faults offer.
     Whole,
     /// It is a kernel of its own, the example.
     HobbyKernel,

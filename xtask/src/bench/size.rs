@@ -1,4 +1,4 @@
-//! The library's code in an image that uses all of it, once.
+//! The library's code in an image that uses all that swapper, pgds and faults offer, once.
 //!
 //! The debug information says for each instruction which functions, inlined into each other, it comes from. It counts
 //! for the innermost that is the library's, wherever that was inlined; what of others' code is inlined there is there
