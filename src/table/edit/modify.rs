@@ -141,8 +141,8 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         check_pages(range)?;
         let mut need = Need::default();
         self.plan_splits(range, &mut need)?;
-        let unseen = holes == Holes::Skipped && !self.is_swapper();
-        let unseen = unseen.then_some(self.policy.ties);
+        // All of swapper's tables stay, so each is looked into.
+        let unseen = (holes == Holes::Skipped).then_some(self.policy.ties);
         let mut survey = Removal { unseen, ..Removal::default() };
         self.survey(&self.narrow(range), range, holes, &mut survey)?;
         let mut reserve = Reserve::new(self.machine(), &need)?;
