@@ -12,6 +12,7 @@ use armv7a_mm::table::mem::TableMemory;
 both_formats!(
     each_restores_its_own_part,
     a_block_and_what_lies_beside_it,
+    a_blocks_table_is_complete_before_it_is_linked,
     a_block_over_a_table_of_swappers,
     a_block_over_what_nobody_knows,
     beside_user_pages,
@@ -94,6 +95,24 @@ fn a_block_and_what_lies_beside_it<F: Format>() {
                 assert_same(&host.snapshot(), &untouched);
             }
         }
+    }
+}
+
+/// A new table is clean, and a barrier stands between it and its link; in the classic format there is no table. The last
+/// store is clean and published.
+fn a_blocks_table_is_complete_before_it_is_linked<F: Format>() {
+    let (host, layout) = (Host::<F>::new(), linux());
+    let mut swapper = swapper(&host, &layout);
+    let mut pgd = swapper.pgd_alloc().unwrap();
+    let shift = F::LEVELS[F::LEVELS.len() - 2].shift;
+    let block = VirtRange::aligned(VirtAddr(0xC120_0000), shift);
+    host.take_log();
+    pgd.identity_add(block, Access::Read).unwrap();
+    let log = host.take_log();
+    let last = log.iter().rposition(|op| matches!(op, Op::Store { .. })).unwrap();
+    assert_eq!(log[last + 1..], [Op::Clean, Op::DsbIshst, Op::Isb]);
+    if !is_classic::<F>() {
+        assert_eq!(log[last - 2..last], [Op::Clean, Op::DsbIshst]);
     }
 }
 
