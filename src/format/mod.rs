@@ -309,7 +309,7 @@ pub trait Format: Copy + Eq + fmt::Debug + Send + Sync + 'static {
     const NAME: &'static str;
     /// The levels, root first: two or three.
     const LEVELS: &'static [Level];
-    /// The ways to share the address space between TTBR0 and TTBR1.
+    /// The ways to share the address space between TTBR0 and TTBR1, in the order of their sizes from 1 on.
     const SPLITS: &'static [Split];
     /// A descriptor.
     type Raw: Descriptor;

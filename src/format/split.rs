@@ -19,16 +19,16 @@ pub struct Split {
 }
 
 impl Split {
-    /// The one of `splits` with its border at `border`.
+    /// The one of `splits`, which stand in the order of their sizes from 1 on, with its border at `border`.
     pub const fn find(splits: &'static [Self], border: u32) -> Option<&'static Self> {
-        let mut i = 0;
-        while i < splits.len() {
-            if splits[i].border.0 == border {
-                return Some(&splits[i]);
-            }
-            i += 1;
+        // N halvings of all from the bottom leave N − 1 zeroes in front, T1SZ from the top as many ones.
+        let (below, above) = (border.leading_zeros(), border.leading_ones());
+        let index = if above > below { above - 1 } else { below } as usize;
+        if index < splits.len() && splits[index].border.0 == border {
+            Some(&splits[index])
+        } else {
+            None
         }
-        None
     }
 
     /// Whether any format can share the address space at `border`.

@@ -31,7 +31,7 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
     /// [`OutOfMemory`]; all that was allocated was given back.
     #[inline]
     pub fn pgd_alloc(&mut self) -> Result<Pgd<'m, F, M>, OutOfMemory> {
-        match self.spares.take(self.machine(), self.shape.cut) {
+        match self.spares.take(self.machine(), self.shape.last) {
             Some(root) => Ok(self.adopt(root)),
             None => self.pgd_build(),
         }
@@ -58,7 +58,7 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
         let machine = self.machine();
         let root = machine.allocate(self.shape.level)?;
         // SAFETY: fresh from the allocator.
-        let root = unsafe { Node::cut_root(machine, root, self.shape.cut) };
+        let root = unsafe { Node::short_root(machine, root, self.shape.last) };
         // SAFETY: a root, and whole.
         let draft = Draft { root, swapper: unsafe { self.tree.root.at_depth(0) } };
         let copied = self.shape.copied.clone();
@@ -102,8 +102,8 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
 pub(super) struct Shape {
     /// The root's geometry.
     level: &'static Level,
-    /// log2 of how much smaller than swapper's the root is.
-    pub(super) cut: u16,
+    /// The root's last entry.
+    pub(super) last: u16,
     low_vectors: bool,
     /// The root entries below which a pgd has a table of its own, but where swapper has a block.
     private: Range<usize>,
@@ -124,8 +124,14 @@ impl Shape {
         });
         let number = |va: VirtAddr| (va.0 >> F::level(1).shift) as usize;
         let below = kernel.map_or(0..0, |kernel| number(kernel.start())..number(kernel.last()) + 1);
-        let cut = (root.bits - level.bits) as u16;
-        Self { level, cut, low_vectors: layout.low_vectors(), private, copied, below }
+        Self {
+            level,
+            last: (count - 1) as u16,
+            low_vectors: layout.low_vectors(),
+            private,
+            copied,
+            below,
+        }
     }
 
     /// Which entries of the private table below root entry `index` are swapper's.

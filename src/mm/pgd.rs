@@ -79,11 +79,20 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     ///
     /// # Safety
     /// No CPU walks the tree any more: no TTBR holds its root.
-    pub unsafe fn pgd_free(self) {
+    pub unsafe fn pgd_free(mut self) {
+        // SAFETY: the caller answers for it.
+        unsafe { self.free() }
+    }
+
+    /// [`pgd_free`](Self::pgd_free), without a move.
+    ///
+    /// # Safety
+    /// As for `pgd_free`, and the pgd is not used any more.
+    pub(super) unsafe fn free(&mut self) {
         let mut flush = self.flush();
         flush.add_wide(VirtRange::ALL);
         let (machine, root) = (self.root.machine(), self.root.table());
-        // SAFETY: nobody walks the tree, and `self` is gone.
+        // SAFETY: nobody walks or uses the tree.
         unsafe { self.editor().give_up_tree(&self.root, &mut flush) };
         flush.settle();
         // SAFETY: nobody walks it, and every TLB forgot it. First, as no table goes while an entry points to it.

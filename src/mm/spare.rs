@@ -76,15 +76,15 @@ impl Spares {
         Self { first: Link::default(), count: 0, chained }
     }
 
-    /// Takes a root out, its first entry absent again. All are [cut](Node::cut_root) alike.
+    /// Takes a root out, its first entry absent again. All have the same `last` entry.
     #[inline]
     pub(super) fn take<'m, F: Format, M: Machine>(
         &mut self,
         machine: &'m M,
-        cut: u16,
+        last: u16,
     ) -> Option<Node<'m, F, M>> {
         // SAFETY: only roots that `put` was given are chained, and they stay allocated.
-        let root = unsafe { Node::<F, M>::cut_root(machine, self.first.table()?, cut) };
+        let root = unsafe { Node::<F, M>::short_root(machine, self.first.table()?, last) };
         self.first = Link::read(root.load(0));
         self.count -= 1;
         // SAFETY: nobody walks a spare root.
@@ -127,7 +127,9 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
                 forget_space(self.machine(), pgd.whose);
                 self.spares.put(&pgd.root);
             } else {
-                self.retire(pgd);
+                // Moved here, not before: seldom.
+                let mut pgd = pgd;
+                self.retire(&mut pgd);
             }
         }
     }
@@ -135,14 +137,14 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
     /// Empties an address space and keeps it, or gives back all of it.
     #[cold]
     #[inline(never)]
-    unsafe fn retire(&mut self, mut pgd: Pgd<'m, F, M>) {
+    unsafe fn retire(&mut self, pgd: &mut Pgd<'m, F, M>) {
         // SAFETY: the caller vouches that nobody walks the tree.
         unsafe {
             // What hid the kernel's mappings may have taken a private table's place.
             if pgd.hides_kernel || !self.spares.chained {
-                return pgd.pgd_free();
+                return pgd.free();
             }
-            reclaim(&mut pgd);
+            reclaim(pgd);
             self.spares.put(&pgd.root);
         }
     }
@@ -154,7 +156,7 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
 
     /// Gives the tables of freed address spaces back to the allocator.
     pub fn shrink(&mut self) {
-        while let Some(root) = self.spares.take(self.machine(), self.shape.cut) {
+        while let Some(root) = self.spares.take(self.machine(), self.shape.last) {
             // SAFETY: nobody walks a spare tree.
             unsafe { self.adopt(root).pgd_free() };
         }

@@ -16,8 +16,8 @@ pub struct Node<'m, F: Format, M> {
     table: PhysAddr,
     entries: *mut F::Raw,
     depth: u16,
-    /// log2 of how much shorter the table is than its level says: where TTBR1 takes over, so is a root.
-    cut: u16,
+    /// The last index. Where TTBR1 takes over, a root is shorter than its level says.
+    last: u16,
 }
 
 impl<F: Format, M> Clone for Node<'_, F, M> {
@@ -41,28 +41,29 @@ impl<'m, F: Format, M: TableMemory> Node<'m, F, M> {
     /// A table of `depth` lies there, in memory of `machine`'s, for as long as the node is used.
     #[inline]
     pub unsafe fn new(machine: &'m M, table: PhysAddr, depth: usize) -> Self {
-        Self { machine, table, entries: machine.virt(table).cast(), depth: depth as u16, cut: 0 }
+        let entries = machine.virt(table).cast();
+        Self { machine, table, entries, depth: depth as u16, last: last::<F>(depth) }
     }
 
-    /// The root at `table`, which has `cut` bits less of an index than a whole one: it translates the lowest
-    /// addresses alone, and for all others has no entry.
+    /// The root at `table` whose last entry is `last`. If a whole one has more, it translates the lowest addresses alone,
+    /// and for all others has no entry.
     ///
     /// # Safety
-    /// As for [`new`](Self::new).
+    /// As for [`new`](Self::new); `last` is one less than a power of two.
     #[inline]
-    pub unsafe fn cut_root(machine: &'m M, table: PhysAddr, cut: u16) -> Self {
+    pub unsafe fn short_root(machine: &'m M, table: PhysAddr, last: u16) -> Self {
         // SAFETY: the caller answers for it.
-        Self { cut, ..unsafe { Self::new(machine, table, 0) } }
+        Self { last, ..unsafe { Self::new(machine, table, 0) } }
     }
 
     /// The same table as if it were whole, in code with constants.
     ///
     /// # Safety
-    /// It has this depth. Of a [cut root](Self::cut_root), only entries that it has are used.
+    /// It has this depth. Of a [short root](Self::short_root), only entries that it has are used.
     #[inline(always)]
     pub(crate) unsafe fn at_depth(self, depth: usize) -> Self {
         debug_assert_eq!(self.depth(), depth);
-        Self { depth: depth as u16, cut: 0, ..self }
+        Self { depth: depth as u16, last: last::<F>(depth), ..self }
     }
 
     /// The table that an entry of this one points to.
@@ -109,7 +110,7 @@ impl<'m, F: Format, M: TableMemory> Node<'m, F, M> {
     /// How many entries the table has.
     #[inline]
     pub fn count(&self) -> usize {
-        self.level().entries() >> self.cut
+        usize::from(self.last) + 1
     }
 
     /// The indices of all entries.
@@ -119,7 +120,7 @@ impl<'m, F: Format, M: TableMemory> Node<'m, F, M> {
     }
 
     /// Whether the table has an entry for `va`, given that a walk for it gets there: not if a
-    /// [cut root](Self::cut_root) ends below.
+    /// [short root](Self::short_root) ends below.
     #[inline]
     pub fn translates(&self, va: VirtAddr) -> bool {
         self.index(va) < self.count()
@@ -135,7 +136,7 @@ impl<'m, F: Format, M: TableMemory> Node<'m, F, M> {
     #[inline]
     fn slot(&self, index: usize) -> *mut F::Raw {
         // SAFETY: the masked index lies within the table.
-        unsafe { self.entries.add(index & (self.count() - 1)) }
+        unsafe { self.entries.add(index & usize::from(self.last)) }
     }
 
     /// Reads the descriptor at `index`.
@@ -329,6 +330,12 @@ impl<F: Format, M: Machine> Node<'_, F, M> {
     pub(crate) fn clean_one(&self, index: usize) {
         self.machine.clean(self.slot(index).cast_const().cast(), size_of::<F::Raw>());
     }
+}
+
+/// The last index of a whole table at `depth`.
+#[inline]
+fn last<F: Format>(depth: usize) -> u16 {
+    (F::level(depth).entries() - 1) as u16
 }
 
 /// How many entries on each side of a range [`Node::is_empty_outside`] looks at first.
