@@ -233,7 +233,7 @@ impl Layout {
 
     /// The root entries below which each pgd has a private table: the one that user space and the kernel half
     /// share, or all with [`Pmds::Always`].
-    #[inline]
+    #[inline(never)]
     pub fn private_tables<F: Format>(&self) -> Range<usize> {
         let root = &F::LEVELS[0];
         let border = root.index(self.task_size());

@@ -82,11 +82,18 @@ impl Chain {
         memory: &M,
         level: &'static Level,
     ) {
-        let mut chain = core::mem::take(self);
+        let chain = core::mem::take(self);
         if chain.first.table().is_some() {
             // SAFETY: the caller answers for it.
-            unsafe { memory.free_all(iter::from_fn(move || chain.pop::<F, M>(memory)), level) };
+            unsafe { chain.free_some::<F, M>(memory, level) };
         }
+    }
+
+    /// [Gives back](Self::free) all of them, of which there are some.
+    #[inline(never)]
+    unsafe fn free_some<F: Format, M: TableMemory>(mut self, memory: &M, level: &'static Level) {
+        // SAFETY: the caller answers for it.
+        unsafe { memory.free_all(iter::from_fn(move || self.pop::<F, M>(memory)), level) };
     }
 
     /// Moves all of `other` to the front.
