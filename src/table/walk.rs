@@ -174,11 +174,14 @@ pub fn visit<F: Format, M: TableMemory, B>(
     visit: &mut impl FnMut(Mapped) -> ControlFlow<B>,
 ) -> ControlFlow<B> {
     for index in root.indices(range) {
-        let (span, part) = root.cut(range, index);
         match root.entry(index) {
-            // SAFETY: the entry was just read from this node.
-            Entry::Table(table) => self::visit(&unsafe { root.child(table) }, part, visit)?,
+            Entry::Table(table) => {
+                let (_, part) = root.cut(range, index);
+                // SAFETY: the entry was just read from this node.
+                self::visit(&unsafe { root.child(table) }, part, visit)?;
+            }
             Entry::Leaf(leaf) => {
+                let span = root.span(range.start(), index);
                 let offset = span.start().0 & ((1 << leaf_shift(root.level(), &leaf)) - 1);
                 let phys = PhysAddr::truncate(leaf.frame.as_u64() + u64::from(offset));
                 visit(Mapped { range: span, phys, leaf, depth: root.depth() })?;

@@ -109,13 +109,14 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
             if raw == F::Raw::default() {
                 continue;
             }
-            let (span, part) = from.cut(range, index);
             let entry = node.map_or(Entry::Absent, |node| node.entry(index));
-            let Some(child) = self.child(from, F::decode_table(depth, raw)) else {
-                match entry {
-                    Entry::Absent => continue,
-                    by => return Err(EditError::Mapped { at: part.start(), by }),
-                }
+            let child = self.child(from, F::decode_table(depth, raw));
+            if child.is_none() && matches!(entry, Entry::Absent) {
+                continue;
+            }
+            let (span, part) = from.cut(range, index);
+            let Some(child) = child else {
+                return Err(EditError::Mapped { at: part.start(), by: entry });
             };
             if !self.maps_any(&child, part) {
                 continue;

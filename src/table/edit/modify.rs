@@ -174,15 +174,14 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
             return self.clean(node, indices);
         }
         for index in indices.clone() {
-            let (span, part) = node.cut(range, index);
+            let raw = node.load(index);
             // SAFETY: the caller of `remove` vouches that nothing uses the mappings; tables are reached by
             // entries just read, and go to the flush once they are cut off.
             unsafe {
-                let raw = node.load(index);
                 match F::decode_table(node.depth(), raw) {
                     None if raw != F::Raw::default() => node.store(index, F::Raw::default()),
                     Some(table) if self.owns(&table) => {
-                        let child = node.child(table);
+                        let (child, (span, part)) = (node.child(table), node.cut(range, index));
                         let keeps = self.policy.ties.keeps(node.depth(), span.start());
                         let whole = part == span;
                         if keeps || !whole {
