@@ -48,6 +48,7 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
             touched: Regions::default(),
             hides_kernel: false,
             hidden: 0,
+            block: VirtAddr(0),
             kind: Kind::default(),
         }
     }

@@ -38,6 +38,11 @@ fn is_own(entry: Entry) -> bool {
     }
 }
 
+/// What an identity mapping is.
+const fn identity(access: Access) -> Attrs {
+    Attrs::kernel(access).with_global(false)
+}
+
 impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     /// Maps `range` to itself, for the kernel alone, in the largest leaves that fit.
     ///
@@ -66,11 +71,11 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
             return Err(EditError::Misaligned);
         }
         self.check_own(range)?;
-        let attrs = Attrs::kernel(access).with_global(false);
         // SAFETY: checked; the caller answers for the rest.
-        if unsafe { self.add_block(range, attrs) }? {
+        if unsafe { self.add_block(range, access) }? {
             return Ok(());
         }
+        let attrs = identity(access);
         let mut need = Need::default();
         self.plan_identity(0, Some(&self.root), &self.model(), range, &mut need)?;
         let mut reserve = Reserve::new(self.root.machine(), &need)?;
@@ -105,6 +110,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         }
         self.plan_removal(&self.root, range)?;
         self.hidden -= self.hidden_by(range);
+        self.block = VirtAddr(0);
         flush.add_everything();
         // SAFETY: planned; the caller vouches that nothing uses it.
         unsafe { self.remove_identity(&self.root, &self.model(), range, &mut flush) };
@@ -117,6 +123,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         let hidden = self.hidden_by(range);
         self.hides_kernel |= hidden > 0;
         self.hidden += hidden;
+        self.block = VirtAddr(0);
     }
 
     /// Pages of the kernel half in `range`.
@@ -270,7 +277,7 @@ pub(super) fn kernel_link<F: Format>(depth: usize, table: PhysAddr) -> F::Raw {
 }
 
 /// All but the frame of a leaf at `depth` that stands alone.
-#[inline(never)]
+#[inline]
 fn leaf_bits<F: Format>(depth: usize, attrs: Attrs) -> F::Raw {
     let leaf = Leaf { frame: PhysAddr::default(), attrs, run: false, pxn: false };
     // Each format has such leaves for the kernel, whatever may be done with them.

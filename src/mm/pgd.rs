@@ -39,6 +39,8 @@ pub struct Pgd<'m, F: Format, M: Machine> {
     pub(super) hides_kernel: bool,
     /// Pages of the kernel half that are identity mapped.
     pub(super) hidden: u32,
+    /// Where these start, if they are the one block that `add_block` mapped; else 0, where none lies.
+    pub(super) block: VirtAddr,
     /// The last kind of page that was mapped: mostly the next is of the same.
     pub(super) kind: Kind<F>,
 }

@@ -105,11 +105,11 @@ fn identity_mappings_take_their_tables<F: Format>() {
     let mut pgd = swapper.pgd_alloc().unwrap();
     let section = range(0xC120_0000, 0xC140_0000);
     within(&host, [80, 8256], || pgd.identity_add(section, Access::ReadExecute)).unwrap();
-    within(&host, [304, 48], || pgd.identity_del(section)).unwrap();
+    within(&host, [304, 40], || pgd.identity_del(section)).unwrap();
     // One block, whatever the format.
     let block = VirtRange::aligned(section.start(), F::LEVELS[F::LEVELS.len() - 2].shift);
     within(&host, [56, 8256], || pgd.identity_add(block, Access::ReadExecute)).unwrap();
-    within(&host, [280, 48], || pgd.identity_del(block)).unwrap();
+    within(&host, [280, 40], || pgd.identity_del(block)).unwrap();
 }
 
 fn windows_take_a_walk<F: Format>() {

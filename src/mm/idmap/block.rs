@@ -3,12 +3,10 @@
 
 use core::iter;
 
-use super::removal::is_identity;
-use super::{kernel_link, leaf_bits, part_run, run_of};
-use crate::addr::{PAGE_SIZE, VirtRange};
-use crate::attr::Attrs;
-use crate::format::{Descriptor, Entry, Format, Owner, Walk};
-use crate::mm::birth::keeps;
+use super::{identity, kernel_link, leaf_bits, part_run, run_of};
+use crate::addr::{PAGE_SIZE, VirtAddr, VirtRange};
+use crate::attr::Access;
+use crate::format::{Descriptor, Format, Walk};
 use crate::mm::pgd::Pgd;
 use crate::table::error::EditError;
 use crate::table::flush::{Flush, publish};
@@ -50,7 +48,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     pub(super) unsafe fn add_block(
         &mut self,
         range: VirtRange,
-        attrs: Attrs,
+        access: Access,
     ) -> Result<bool, EditError> {
         let (at, depth) = (range.start(), Self::BLOCKS);
         // SAFETY: the caller answers for the range.
@@ -69,8 +67,9 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         };
         let index = model.index(at);
         let raw = model.load(index);
-        let (Entry::Absent | Entry::Leaf(_), Some(alone)) =
-            (F::decode(depth, raw), F::alone(depth, raw))
+        // Memory may be hidden whatever its attributes are: it comes back as it was.
+        let is_leaf = matches!(F::walk(depth, raw), Walk::Memory { .. });
+        let (true, Some(alone)) = (is_leaf || raw == F::Raw::default(), F::alone(depth, raw))
         else {
             return Ok(false);
         };
@@ -81,8 +80,8 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
             if alone != raw {
                 part_run(&node, index, alone);
             }
-            let identity = leaf_bits::<F>(depth, attrs) | F::Raw::from_u64(at.0.into());
-            node.store(index, identity);
+            let bits = leaf_bits::<F>(depth, identity(access));
+            node.store(index, bits | F::Raw::from_u64(at.0.into()));
             if depth == 0 {
                 node.clean_one(index);
             } else {
@@ -94,6 +93,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         }
         self.touched.add_page(at);
         self.hides_kernel = true;
+        self.block = if self.hidden == 0 { at } else { VirtAddr(0) };
         self.hidden += Self::BLOCK_PAGES;
         publish(machine);
         Ok(true)
@@ -114,8 +114,8 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         }
     }
 
-    /// [Takes away](Self::identity_mapping_del) the identity mapping of `range`, if it is one block, and the last.
-    /// Whether it did so: if not, nothing was changed.
+    /// [Takes away](Self::identity_mapping_del) the identity mapping of `range`, if it is the last, and one that
+    /// [`add_block`](Self::add_block) made. Whether it did so: if not, nothing was changed.
     ///
     /// # Safety
     /// As for [`identity_mapping_del`](Self::identity_mapping_del), and TTBR0 translates the range.
@@ -125,30 +125,16 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         flush: &mut Flush<'m, F, M>,
     ) -> bool {
         let (at, depth) = (range.start(), Self::BLOCKS);
+        if at != self.block || !self.is_block(range) {
+            return false;
+        }
         // SAFETY: the caller answers for the range.
         let [root, swapper] = unsafe { self.roots() };
         let slot = root.index(at);
-        if !self.is_block(range) || self.hidden != Self::BLOCK_PAGES {
-            return false;
-        }
-        let node = match F::decode_table(0, root.load(slot)) {
-            Some(table) if depth > 0 && table.owner == Owner::Kernel => {
-                // SAFETY: the entry was just read from the root.
-                unsafe { root.child(table) }
-            }
-            None if depth == 0 => root,
-            _ => return false,
-        };
-        let Entry::Leaf(leaf) = node.entry(node.index(at)) else { return false };
-        if leaf.run
-            || !is_identity(node.level(), &leaf, at)
-            || depth > 0 && keeps::<F>(self.layout(), 0, at)
-        {
-            return false;
-        }
-        self.hidden = 0;
-        flush.add_everything();
         let theirs = swapper.load(slot);
+        let own = F::walk(0, root.load(slot));
+        (self.hidden, self.block) = (0, VirtAddr(0));
+        flush.add_everything();
         // SAFETY: swapper maps this for every address space, and nothing else in the slot is the pgd's own; the flush
         // covers what its table translated.
         unsafe {
@@ -158,8 +144,8 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
                 root.store(slot, theirs);
                 root.clean_one(slot);
             }
-            if depth > 0 {
-                flush.add_tables(iter::once(node.table()), depth);
+            if let Walk::Table(table) = own {
+                flush.add_tables(iter::once(table), depth);
             }
         }
         true
