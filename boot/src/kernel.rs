@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
 use armv7a_mm::addr::{PAGE_SIZE, PhysAddr, VirtAddr, VirtRange};
 use armv7a_mm::armv7::{mmu, offline, vectors};
-use armv7a_mm::attr::{Access, Asid, Attrs};
+use armv7a_mm::attr::{Access, Attrs};
 use armv7a_mm::format::{Active, Fault};
 use armv7a_mm::mm::{
     self, Contexts, Features, Layout, LayoutSpec, Swapper, SwapperView, Verdict,
@@ -81,7 +81,8 @@ pub fn judge_faults(judge: bool) {
 /// What runs at a fault: whether the access should be tried again.
 pub fn handle(fault: &Fault, at: VirtAddr, user_mode: bool) -> bool {
     let Some(kernel) = KERNEL.get().filter(|_| JUDGING.load(Relaxed)) else { return false };
-    let verdict = do_translation_fault(&kernel.view, mmu::root(), fault, at, user_mode);
+    // SAFETY: this CPU walks these tables.
+    let verdict = unsafe { do_translation_fault(&kernel.view, mmu::root(), fault, at, user_mode) };
     if verdict == Verdict::Retry {
         SYNCED.fetch_add(1, Relaxed);
     }
@@ -198,9 +199,9 @@ fn enter(kernel: &Kernel) {
     unsafe {
         let added = pgd.identity_mapping_add(page, Access::ReadExecute);
         added.expect("nothing else is mapped in a new pgd");
-        let entered = offline::set_root(routine, pgd.root(), Asid(0));
+        let entered = offline::set_root(routine, pgd.root());
         entered.expect("the image lies below 4 GiB");
-        mmu::set_root(kernel.view.root().table(), Asid(0));
+        mmu::set_root(kernel.view.root().table());
         let flush = pgd.identity_mapping_del(page);
         flush.map(Flush::pay).expect("it was just added");
         pgd.pgd_free();

@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use armv7a_mm::addr::VirtRange;
 use armv7a_mm::armv7::{cache, mmu, secondary};
-use armv7a_mm::attr::{Access, Asid};
+use armv7a_mm::attr::Access;
 use armv7a_mm::table::mem::Maintenance;
 
 use crate::kernel::Kernel;
@@ -65,7 +65,7 @@ pub fn again(kernel: &Kernel) -> ! {
     let stayed: Result<Infallible, _> = unsafe {
         let added = door.identity_mapping_add(team::doorway(), Access::ReadExecute);
         added.expect("nothing else is mapped in a new pgd");
-        mmu::set_root(door.root(), Asid(0));
+        mmu::set_root(door.root());
         machine().tlbiall();
         machine().bpiall();
         machine().dsb_ish();

@@ -15,7 +15,7 @@ use armv7a_mm::armv7::barrier::{ISH, dsb, isb};
 use armv7a_mm::armv7::secondary::{self, Startup, send_event, wait_for_event};
 use armv7a_mm::armv7::tlb::{self, Reach};
 use armv7a_mm::armv7::{cp15, mmu, offline};
-use armv7a_mm::attr::{Access, Asid};
+use armv7a_mm::attr::Access;
 use armv7a_mm::table::flush::Flush;
 
 use crate::clock::Deadline;
@@ -139,7 +139,6 @@ impl Team {
             image::placement().phys(secondary::routine()),
             &identity,
             &root,
-            Asid(0),
             VirtAddr(stack.unwrap_or_default()),
             arrive,
             number as u32,
@@ -303,7 +302,7 @@ fn depart(mailbox: &Mailbox) -> ! {
     let bed = cpus::bed().expect("without firmware there is one");
     // SAFETY: the door maps the kernel as swapper does, and the routine's page to itself. What ASID 0 has in the TLB is
     // forgotten.
-    unsafe { mmu::set_root(PhysAddr::from_u32(DOOR.load(Acquire)), Asid(0)) };
+    unsafe { mmu::set_root(PhysAddr::from_u32(DOOR.load(Acquire))) };
     tlb::all(Reach::Local);
     tlb::predictions(Reach::Local);
     dsb(ISH);

@@ -101,20 +101,26 @@ pub fn root() -> PhysAddr {
     Active::root(ttbr0())
 }
 
-/// Walks the tables at `root` from here on: one MCR, or one MCRR that brings the ASID with it, and an ISB.
+/// Walks the tables at `root` from here on, under ASID 0, which is no address space's: one MCR or MCRR, and an ISB.
 ///
-/// In the classic format the ASID stays as CONTEXTIDR has it; switching both takes a sequence (DDI 0406C
-/// B3.10.4).
+/// For tables that hold nothing of user space's, and for CPUs that change ASIDs by no [`Contexts`](crate::mm::Contexts):
+/// those [switch](crate::mm::Contexts::switch_mm) and [leave](crate::mm::Contexts::leave_mm) by it.
 ///
 /// # Safety
 /// - `root` holds published tables that map all that this CPU uses, the running code, its stack and its
-///   vectors above all, with the same memory types as the tables before.
-/// - Translations that the TLB holds under `asid` stay true, or are invalidated before they are used.
-pub unsafe fn set_root(root: PhysAddr, asid: Asid) {
+///   vectors above all, in leaves of the same memory types and sizes as the tables before (DDI 0406C B3.10.1).
+///   Where sizes differ, as behind a boot loader's or an early map: [`offline::set_root`](super::offline::set_root).
+/// - CONTEXTIDR holds ASID 0 in the classic format, as it does unless a switch wrote another.
+/// - Global translations that the TLB holds, and those under ASID 0, stay true, or are invalidated before they are used.
+pub unsafe fn set_root(root: PhysAddr) {
+    debug_assert!(
+        Active::LPAE || CONTEXTIDR::read() & 0xFF == 0,
+        "an address space's ASID is in use"
+    );
     // What the new tables' owner wrote is complete before a walk may look.
     dsb(ISH);
     // SAFETY: the caller's promise.
-    unsafe { set_ttbr0(Active::ttbr0(root, asid)) };
+    unsafe { set_ttbr0(Active::ttbr0(root, Asid(0))) };
     isb();
 }
 

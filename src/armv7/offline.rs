@@ -19,8 +19,8 @@ use crate::format::{Active, Descriptor, Format};
 /// A descriptor of this build's format.
 pub type Raw = <Active as Format>::Raw;
 
-// Arguments: r0 what to do, r2 and r3 with what. No stack: it is not there.
-// r0 = 0: r2 (and r3) is TTBR0. Else r0 is the physical address of an entry, r2 (and r3) its descriptor.
+// Arguments: r1 what to do, r0, r2 and r3 with what. No stack: it is not there.
+// r1 = 0: r2 (and r3) is TTBR0. Else r0 is the physical address of an entry, r2 (and r3) its descriptor.
 // - The entry's line was cleaned to the point of coherency. Until the data cache is off it may have been
 //   fetched again, unchanged: it is invalidated, and cannot come back while C = 0.
 // - The store goes past the caches, so walks find it in memory.
@@ -31,11 +31,11 @@ global_asm!(
     ".balign 128",
     ".global armv7a_mm_offline",
     "armv7a_mm_offline:",
+    "cmp r1, #0",
     "mrc p15, 0, r12, c1, c0, 0",
     "bic r1, r12, #{M_C}",
     "mcr p15, 0, r1, c1, c0, 0",
     "isb",
-    "cmp r0, #0",
     "bne 1f",
     ".if {LPAE}",
     "mcrr p15, 0, r2, r3, c2", // TTBR0
@@ -101,14 +101,15 @@ pub unsafe fn store(
     entry_phys: PhysAddr,
     value: Raw,
 ) -> Result<(), OutOfReach> {
-    let entry_phys = reachable(entry_phys)?;
+    let (routine, entry_phys) = (reachable(routine_phys)?, reachable(entry_phys)?);
     cache::flush_to_coherency(entry.cast(), size_of::<Raw>());
     // SAFETY: the caller's promise.
-    unsafe { run(reachable(routine_phys)?, entry_phys, value.as_u64()) };
+    unsafe { run(routine, entry_phys, What::Entry, value.as_u64()) };
     Ok(())
 }
 
-/// Walks the tables at `root` from here on, whatever sizes their leaves have: the MMU is off in between.
+/// Walks the tables at `root` from here on, under ASID 0 as [`mmu::set_root`](super::mmu::set_root) does, whatever sizes
+/// their leaves have: the MMU is off in between.
 ///
 /// # Errors
 /// [`OutOfReach`]; nothing was done.
@@ -117,13 +118,9 @@ pub unsafe fn store(
 /// - In both the old and the new tables, the page at `routine_phys` is mapped to itself, for privileged
 ///   execution.
 /// - The new tables are published, and map all that this CPU uses where the old ones do.
-pub unsafe fn set_root(
-    routine_phys: PhysAddr,
-    root: PhysAddr,
-    asid: Asid,
-) -> Result<(), OutOfReach> {
-    // SAFETY: the caller's promise; no entry lies at 0.
-    unsafe { run(reachable(routine_phys)?, 0, Active::ttbr0(root, asid)) };
+pub unsafe fn set_root(routine_phys: PhysAddr, root: PhysAddr) -> Result<(), OutOfReach> {
+    // SAFETY: the caller's promise.
+    unsafe { run(reachable(routine_phys)?, 0, What::Root, Active::ttbr0(root, Asid(0))) };
     Ok(())
 }
 
@@ -132,17 +129,27 @@ pub(super) fn reachable(at: PhysAddr) -> Result<u32, OutOfReach> {
     u32::try_from(at.as_u64()).map_err(|_| OutOfReach(at))
 }
 
+/// What the routine does.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+enum What {
+    /// Writes TTBR0.
+    Root = 0,
+    /// Writes an entry.
+    Entry = 1,
+}
+
 /// Runs the routine. Interrupts and aborts of old stores wait.
-unsafe fn run(routine: u32, what: u32, with: u64) {
+unsafe fn run(routine: u32, at: u32, what: What, with: u64) {
     // SAFETY: the callers' promise.
     unsafe {
         let cpsr: u32;
         asm!("mrs {}, cpsr", "cpsid aif", out(reg) cpsr, options(nostack, preserves_flags));
         dsb(SY);
         // AAPCS passes a u64 in an even pair: r2 and r3.
-        let routine: unsafe extern "C" fn(u32, u64) =
+        let routine: unsafe extern "C" fn(u32, What, u64) =
             core::mem::transmute::<*const (), _>(routine as *const ());
-        routine(what, with);
+        routine(at, what, with);
         asm!("msr cpsr_c, {}", in(reg) cpsr, options(nostack));
     }
 }

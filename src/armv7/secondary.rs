@@ -190,7 +190,7 @@ pub struct Startup {
 }
 
 impl Startup {
-    /// A CPU that starts with this turns the MMU on in `identity`, walks `root` under `asid` from then on, and calls
+    /// A CPU that starts with this turns the MMU on in `identity`, walks `root` under ASID 0 from then on, and calls
     /// `entry(argument)` with the stack pointer at `stack`, in SVC mode, all interrupts masked. Registers that decide how
     /// addresses are translated are then as on this CPU; VBAR, CPACR and the other modes' stacks are for `entry` to set.
     ///
@@ -202,7 +202,6 @@ impl Startup {
         routine_phys: PhysAddr,
         identity: &Node<'_, Active, M>,
         root: &Node<'_, Active, M>,
-        asid: Asid,
         stack: VirtAddr,
         entry: extern "C" fn(u32) -> !,
         argument: u32,
@@ -216,7 +215,7 @@ impl Startup {
             ttbcr,
             identity: Active::ttbr0(identity.table(), Asid(0)),
             ttbr1: state.ttbr1,
-            root: Active::ttbr0(root.table(), asid),
+            root: Active::ttbr0(root.table(), Asid(0)),
             dacr: state.dacr,
             remap: state.remap,
             sctlr: state.sctlr & DECIDES,

@@ -72,7 +72,10 @@ pub enum Decision {
 /// look again under the lock of the address space.
 ///
 /// With [`Decision::Retry`] a flush that another CPU still owes may bring the same fault again, until it is paid.
-pub fn decide<F: Format, M: Machine>(
+///
+/// # Safety
+/// As for [`do_translation_fault`].
+pub unsafe fn decide<F: Format, M: Machine>(
     swapper: &SwapperView<'_, F, M>,
     root: PhysAddr,
     fault: &Fault,
@@ -85,7 +88,8 @@ pub fn decide<F: Format, M: Machine>(
     }
     let user = origin == Origin::User;
     if va >= swapper.layout().task_size() {
-        return match do_translation_fault(swapper, root, fault, va, user) {
+        // SAFETY: the caller answers for it.
+        return match unsafe { do_translation_fault(swapper, root, fault, va, user) } {
             Verdict::Retry => Decision::Retry,
             Verdict::User => Decision::Forbidden(None),
             Verdict::Kernel => Decision::Kernel,
@@ -94,7 +98,7 @@ pub fn decide<F: Format, M: Machine>(
     if origin == Origin::KernelClosed || fault.kind == Domain {
         return Decision::Closed;
     }
-    // SAFETY: the active pgd's tables stay while it is active.
+    // SAFETY: as above.
     let root = unsafe { Node::<F, M>::new(swapper.root().machine(), root, 0) };
     let Some(found) = walk::translate(&root, va) else { return Decision::NotMapped };
     let Some(leaf) = found.leaf() else { return Decision::Forbidden(None) };

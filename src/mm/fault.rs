@@ -22,9 +22,12 @@ pub enum Verdict {
 
 /// Judges a fault at `va`, taken while `root` was the active pgd. `user_mode` says whether PL0 was running.
 ///
-/// Takes no lock and allocates nothing: safe in any context, also while the pgd is torn down.
+/// Takes no lock and allocates nothing: fit for any context, also while the pgd is torn down.
+///
+/// # Safety
+/// `root` is a pgd's of the same swapper, or its own; the tables stay until this returns, as those that a CPU walks do.
 #[inline]
-pub fn do_translation_fault<F: Format, M: Machine>(
+pub unsafe fn do_translation_fault<F: Format, M: Machine>(
     swapper: &SwapperView<'_, F, M>,
     root: PhysAddr,
     fault: &Fault,
@@ -32,17 +35,22 @@ pub fn do_translation_fault<F: Format, M: Machine>(
     user_mode: bool,
 ) -> Verdict {
     if user_mode || !swapper.comes_late(va) {
-        return elsewhere(swapper, root, fault.kind, va, user_mode);
+        // SAFETY: the caller answers for it; so for the next.
+        return unsafe { elsewhere(swapper, root, fault.kind, va, user_mode) };
     }
     if fault.kind != FaultKind::Translation {
         return Verdict::Kernel;
     }
-    sync(swapper, va, root)
+    // SAFETY: as above.
+    unsafe { sync(swapper, va, root) }
 }
 
 /// The verdict where a copy is seldom missing, or none can be: in the user half, and where TTBR1 walks swapper itself.
+///
+/// # Safety
+/// As for [`do_translation_fault`].
 #[cold]
-fn elsewhere<F: Format, M: Machine>(
+unsafe fn elsewhere<F: Format, M: Machine>(
     swapper: &SwapperView<'_, F, M>,
     root: PhysAddr,
     kind: FaultKind,
@@ -52,7 +60,8 @@ fn elsewhere<F: Format, M: Machine>(
     if user_mode || va < swapper.layout().task_size() {
         Verdict::User
     } else if kind == FaultKind::Translation && swapper.is_copied(va) {
-        sync_from(swapper, va, root)
+        // SAFETY: the caller answers for it.
+        unsafe { sync_from(swapper, va, root) }
     } else {
         Verdict::Kernel
     }
@@ -63,8 +72,11 @@ fn elsewhere<F: Format, M: Machine>(
 ///
 /// Two CPUs may do so at once: they store the same word, which never changes again (see
 /// [sealing](super::swapper#sealing)).
+///
+/// # Safety
+/// As for [`do_translation_fault`].
 #[inline]
-fn sync<F: Format, M: Machine>(
+unsafe fn sync<F: Format, M: Machine>(
     swapper: &SwapperView<'_, F, M>,
     va: VirtAddr,
     pgd: PhysAddr,
@@ -75,11 +87,11 @@ fn sync<F: Format, M: Machine>(
     let mut table = pgd;
     // Unrolled, so that each level's geometry is a constant.
     for depth in 0..depth {
-        // SAFETY: the root of the active pgd, or a table that an entry just read points to; they stay while it is
-        // active.
+        // SAFETY: the root that the caller answers for, or a table that an entry just read points to.
         let ours = unsafe { Node::<F, M>::new(machine, table, depth) };
         let Walk::Table(below) = F::walk(depth, ours.load(ours.index(va))) else {
-            return sync_from(swapper, va, pgd);
+            // SAFETY: as above; so for all of these.
+            return unsafe { sync_from(swapper, va, pgd) };
         };
         table = below;
     }
@@ -93,13 +105,17 @@ fn sync<F: Format, M: Machine>(
         entries.copy();
         return Verdict::Retry;
     }
-    sync_from(swapper, va, pgd)
+    // SAFETY: as above.
+    unsafe { sync_from(swapper, va, pgd) }
 }
 
 /// [`sync`], whatever is missing. The arguments and the result are such that it is a jump, not a call.
+///
+/// # Safety
+/// As for [`do_translation_fault`].
 #[cold]
 #[inline(never)]
-fn sync_from<F: Format, M: Machine>(
+unsafe fn sync_from<F: Format, M: Machine>(
     swapper: &SwapperView<'_, F, M>,
     va: VirtAddr,
     pgd: PhysAddr,
@@ -107,7 +123,8 @@ fn sync_from<F: Format, M: Machine>(
     let absent = F::Raw::default();
     let mut tables = (pgd, swapper.root().table());
     for depth in 0..F::LEVELS.len() {
-        let entries = Pair::new(swapper, tables, depth, va);
+        // SAFETY: the roots, the pgd's by the caller's promise, or tables that entries just read point to.
+        let entries = unsafe { Pair::new(swapper, tables, depth, va) };
         if entries.present == absent {
             // A leaf that is not sealed may go again, and nobody would take the copy away.
             let may_go = matches!(F::walk(depth, entries.wanted), Walk::Memory { .. })
@@ -121,8 +138,9 @@ fn sync_from<F: Format, M: Machine>(
         let Some(below) = entries.below() else { break };
         tables = below;
     }
-    let mapped = is_mapped::<F, M>(swapper.root().machine(), pgd, va);
-    if mapped { Verdict::Retry } else { Verdict::Kernel }
+    // SAFETY: the caller answers for the pgd.
+    let pgd = unsafe { Node::<F, M>::new(swapper.root().machine(), pgd, 0) };
+    if is_mapped(&pgd, va) { Verdict::Retry } else { Verdict::Kernel }
 }
 
 /// The entries for one address in a table of the pgd's and in swapper's for the same addresses.
@@ -135,16 +153,18 @@ struct Pair<'m, F: Format, M> {
 
 impl<'m, F: Format, M: Machine> Pair<'m, F, M> {
     /// The entries for `va` in `(pgd's, swapper's)` tables at `depth`.
+    ///
+    /// # Safety
+    /// Such tables lie there, and stay.
     #[inline]
-    fn new(
+    unsafe fn new(
         swapper: &SwapperView<'m, F, M>,
         (to, from): (PhysAddr, PhysAddr),
         depth: usize,
         va: VirtAddr,
     ) -> Self {
         let machine = swapper.root().machine();
-        // SAFETY: the roots, or tables that entries just read point to; the active pgd's tables stay while
-        // it is active, and swapper's for ever.
+        // SAFETY: the caller answers for them.
         let (ours, theirs) = unsafe {
             (Node::<F, M>::new(machine, to, depth), Node::<F, M>::new(machine, from, depth))
         };
@@ -182,8 +202,6 @@ impl<'m, F: Format, M: Machine> Pair<'m, F, M> {
 
 /// Whether `va` is mapped for some access after all: another CPU was faster than this one.
 #[cold]
-fn is_mapped<F: Format, M: Machine>(machine: &M, pgd: PhysAddr, va: VirtAddr) -> bool {
-    // SAFETY: the active pgd's tables stay while it is active.
-    let pgd = unsafe { Node::<F, M>::new(machine, pgd, 0) };
-    walk::translate(&pgd, va).is_some_and(|found| found.access() != Access::None)
+fn is_mapped<F: Format, M: Machine>(pgd: &Node<'_, F, M>, va: VirtAddr) -> bool {
+    walk::translate(pgd, va).is_some_and(|found| found.access() != Access::None)
 }

@@ -133,7 +133,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     }
 
     /// The root, for walks by TTBR0: of no address that is TTBR1's.
-    pub fn view(&self) -> Node<'m, F, M> {
+    pub fn view(&self) -> Node<'_, F, M> {
         self.root
     }
 

@@ -98,7 +98,7 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
         let layout = self.layout();
         let split = layout.split::<F>();
         let wanted = |depth, part: VirtRange| match split {
-            Some(split) if part.start() >= split.border => depth < split.depth,
+            Some(split) if part.last() >= split.border && depth < split.depth => true,
             _ => {
                 depth == 0
                     && layout.has_private_table::<F>(part.start())
@@ -183,6 +183,27 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
             }
             self.map_range(range, phys, attrs, sizes)
         }
+    }
+
+    /// [Maps](Self::map) what will be unmapped: before the seal as behind it, with no leaf where pgds have copies, which
+    /// would stay.
+    ///
+    /// # Errors
+    /// [`EditError`]; nothing was changed.
+    ///
+    /// # Safety
+    /// As for [`map`](Self::map).
+    pub(super) unsafe fn map_for_a_while(
+        &mut self,
+        range: VirtRange,
+        phys: PhysAddr,
+        attrs: Attrs,
+    ) -> Result<(), EditError> {
+        let sealed = core::mem::replace(&mut self.sealing.sealed, true);
+        // SAFETY: the caller answers for it.
+        let mapped = unsafe { self.map(range, phys, attrs, LeafSizes::LARGEST) };
+        self.sealing.sealed = sealed;
+        mapped
     }
 
     /// Maps what is not a page in a table that is there.
@@ -271,11 +292,6 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
         mut visit: impl FnMut(Mapped) -> ControlFlow<B>,
     ) -> ControlFlow<B> {
         walk::visit(&self.tree.root, range, &mut visit)
-    }
-
-    /// Whether entries at `depth` for part of `range` can hold no leaf any more.
-    pub(super) fn is_frozen(&self, depth: usize, range: VirtRange) -> bool {
-        self.sealing.frozen(depth, range.start())
     }
 
     /// No debt yet, about what the kernel half translates.

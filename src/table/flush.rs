@@ -145,9 +145,13 @@ impl<'m, F: Format, M: Machine> Flush<'m, F, M> {
         if self.everything { Some(VirtRange::ALL) } else { self.range }
     }
 
-    /// Takes over the debt of `other`, so that both are paid with one set of barriers.
+    /// Takes over the debt of `other`, so that both are paid with one set of barriers. That of another machine is paid at
+    /// once.
     #[inline(never)]
     pub fn merge(&mut self, mut other: Self) {
+        if !core::ptr::eq(self.machine, other.machine) {
+            return other.pay();
+        }
         if !self.whose.is_same(other.whose) {
             self.whose = Whose::Everyone;
         }

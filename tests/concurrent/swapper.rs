@@ -100,7 +100,8 @@ fn touch<F: Format>(
             return true;
         }
         let fault = Fault { kind, ..F::decode_fault(0, false) };
-        match do_translation_fault(view, root, &fault, VirtAddr(va), false) {
+        // SAFETY: the pgd lives.
+        match unsafe { do_translation_fault(view, root, &fault, VirtAddr(va), false) } {
             Verdict::Retry => {}
             Verdict::Kernel => return false,
             Verdict::User => panic!("{va:#x} is the kernel's"),

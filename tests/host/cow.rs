@@ -16,6 +16,7 @@ both_formats!(
     leaves_keep_their_sizes,
     the_ends_split_what_they_cut,
     nothing_in_the_way_is_replaced,
+    what_lies_beside_is_not_in_the_way,
     whole_or_nothing,
     one_flush_for_the_parent,
     what_is_shared_stays_as_it_is,
@@ -111,6 +112,28 @@ fn no_table_for_what_is_not_shared<F: Format>() {
     assert_eq!(read(&host, &child).0.len(), 1);
     free(&host, parent);
     free(&host, child);
+}
+
+/// Of a larger leaf that the range cuts a part is copied, beside what the child has in the same place.
+fn what_lies_beside_is_not_in_the_way<F: Format>() {
+    let (host, layout) = (Host::<F>::new(), linux());
+    let mut swapper = swapper(&host, &layout);
+    let [mut parent, mut child] = [pgd(&host, &mut swapper), pgd(&host, &mut swapper)];
+    let mut frames = Frames::new(&host, 0);
+    parent.map_at(range(0x1000_0000, 0x1020_0000), 0x7000_0000, DATA, LeafSizes::LARGEST).unwrap();
+    child.map_at(range(0x1000_0000, 0x1000_1000), 0x7777_7000, DATA, LeafSizes::PAGES).unwrap();
+    let before = host.snapshot();
+    let error = fork(&mut parent, &mut child, range(0x1000_0000, 0x1000_8000), &mut frames);
+    assert!(matches!(error, Err(EditError::Mapped { at: VirtAddr(0x1000_0000), .. })), "{error:?}");
+    audit::assert_same(&host.snapshot(), &before);
+    fork(&mut parent, &mut child, range(0x1000_8000, 0x1020_0000), &mut frames).unwrap();
+    assert_eq!(read(&host, &child).0.len(), 1 + 0x1F8);
+    assert_eq!(read(&host, &parent).0.len(), 0x200);
+    host.audit(swapper.root(), &[parent.root(), child.root()]);
+    for space in [parent, child] {
+        free(&host, space);
+    }
+    host.audit(swapper.root(), &[]);
 }
 
 fn both_lose_the_write<F: Format>() {

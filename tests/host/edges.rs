@@ -118,6 +118,8 @@ fn swappers_tables_are_never_written<F: Format>() {
             assert_eq!(editor.protect(page, Access::Read).map(drop), hole);
         }
     }
+    // Nor are tables linked in them.
+    assert_eq!(editor.link_tables(range(0xF200_0000, 0xF210_0000), &|_, _| true), Ok(()));
     // Nor is what they map cut.
     for all in [range(0xF200_0000, 0xF200_8000), range(0xF210_0000, 0xF230_0000)] {
         // SAFETY: as above.

@@ -33,7 +33,8 @@ fn ask<F: Format>(
     va: VirtAddr,
     origin: Origin,
 ) -> Decision {
-    decide(&swapper.view(), pgd.root(), fault, va, origin)
+    // SAFETY: the pgd lives.
+    unsafe { decide(&swapper.view(), pgd.root(), fault, va, origin) }
 }
 
 /// Every access, mark and age of a leaf, against every access to it.

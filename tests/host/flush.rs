@@ -11,6 +11,7 @@ both_formats!(
     b32_b50_at_the_top_of_the_address_space,
     r2_code_is_predicted,
     merged_debts_are_paid_once,
+    debts_of_two_machines_stay_apart,
     debts_of_one_context_stay_its_own,
     an_unpaid_debt_is_paid_when_dropped,
     nothing_changed_nothing_owed,
@@ -162,6 +163,22 @@ fn merged_debts_are_paid_once<F: Format>() {
     let tables = if is_classic::<F>() { 2 } else { 4 };
     assert_eq!(log.len(), 5 + tables, "both address spaces' tables are freed");
     host.audit(swapper.root(), &pgds.each_ref().map(Pgd::root));
+}
+
+/// Each machine's tables go back to itself.
+fn debts_of_two_machines_stay_apart<F: Format>() {
+    let (hosts, layout) = ([(); 2].map(|()| Host::<F>::new()), linux());
+    let mut swappers = hosts.each_ref().map(|host| swapper(host, &layout));
+    let [mut one, mut other] = swappers.each_mut().map(|swapper| swapper.pgd_alloc().unwrap());
+    let before = hosts.each_ref().map(Host::counts);
+    for pgd in [&mut one, &mut other] {
+        pgd.map_at(pages(BASE, 4), 0x7000_0000, USER, LeafSizes::PAGES).unwrap();
+    }
+    let mut debt = one.clear_late(layout.user()).unwrap();
+    debt.merge(other.clear_late(layout.user()).unwrap());
+    assert_eq!(hosts[1].counts(), before[1], "paid at once");
+    debt.pay();
+    assert_eq!(hosts[0].counts(), before[0]);
 }
 
 /// A space that no CPU ran has nothing in any TLB, however many debts are merged; with another's they are everybody's.

@@ -278,6 +278,15 @@ fn both_halves_are_visited<F: Format>() {
 fn b64_r17_r18_nothing_above_the_border_is_copied<F: Registers>() {
     for split in F::SPLITS {
         let border = split.border.0;
+        // Its walks have a table to start at from the start, whatever lies below the border in the same root entry.
+        for page_offset in [0x4000_0000, 0x8000_0000, 0xC000_0000] {
+            let spec = LayoutSpec::linux(page_offset).split_at(border);
+            let Ok(layout) = Layout::new_for::<F>(spec) else { continue };
+            let host = Host::<F>::new();
+            let swapper = empty_swapper(&host, &layout);
+            let upper = swapper.view().upper().map(|(split, _)| split);
+            assert_eq!(upper, Some(split), "PAGE_OFFSET {page_offset:#x}, border {border:#x}");
+        }
         // The kernel half is TTBR1's as a whole.
         let spec = LayoutSpec {
             page_offset: border,
@@ -479,7 +488,10 @@ fn b11_verdicts<F: Format>() {
     swapper.map_at(page, 0x7000_0000, DATA, LeafSizes::LARGEST).unwrap();
     let judge = |kind, va, user_mode| {
         let root = pgd.root();
-        do_translation_fault(&swapper.view(), root, &fault(kind), VirtAddr(va), user_mode)
+        // SAFETY: the pgd lives.
+        unsafe {
+            do_translation_fault(&swapper.view(), root, &fault(kind), VirtAddr(va), user_mode)
+        }
     };
     use FaultKind::*;
     let others = [

@@ -67,7 +67,9 @@ fn one_page_takes_a_walk<F: Format>() {
     // What mostly comes late.
     swapper.map_at(page(0xBF20_1000), 0x7000_0000, DATA, PAGES).unwrap();
     let (view, fault) = (swapper.view(), fault(FaultKind::Translation));
-    let judge = || do_translation_fault(&view, pgd.root(), &fault, VirtAddr(0xBF20_1000), false);
+    let va = VirtAddr(0xBF20_1000);
+    // SAFETY: the pgd lives.
+    let judge = || unsafe { do_translation_fault(&view, pgd.root(), &fault, va, false) };
     assert_eq!(within(&host, [24, 32], judge), Verdict::Retry);
 }
 

@@ -226,8 +226,10 @@ everywhere! {
         let fault = F::decode_fault(if F::LPAE { 0x206 } else { 0x005 }, false);
         let events = fixture.trace(true, |system| {
             let (view, root) = (system.swapper.view(), system.spaces[0].pgd.root());
-            let verdict =
-                armv7a_mm::mm::do_translation_fault(&view, root, &fault, VirtAddr(at), false);
+            // SAFETY: the pgd lives.
+            let verdict = unsafe {
+                armv7a_mm::mm::do_translation_fault(&view, root, &fault, VirtAddr(at), false)
+            };
             assert_eq!(verdict, Verdict::Retry);
         });
         expect(&events, "scwi");

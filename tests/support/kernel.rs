@@ -207,5 +207,6 @@ pub fn touch<F: Format>(
     va: u32,
 ) -> Verdict {
     let fault = fault(FaultKind::Translation);
-    do_translation_fault(&swapper.view(), pgd.root(), &fault, VirtAddr(va), false)
+    // SAFETY: the pgd lives.
+    unsafe { do_translation_fault(&swapper.view(), pgd.root(), &fault, VirtAddr(va), false) }
 }

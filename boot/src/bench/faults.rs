@@ -87,7 +87,8 @@ fn judge(
 ) -> Verdict {
     tally.count(|| {
         let fault = Active::decode_fault(status, false);
-        do_translation_fault(view, mmu::root(), &fault, va, false)
+        // SAFETY: this CPU walks these tables.
+        unsafe { do_translation_fault(view, mmu::root(), &fault, va, false) }
     })
 }
 

@@ -74,7 +74,7 @@ pub fn within<R>(pgd: &Pgd, run: impl FnOnce() -> R) -> R {
 fn switch(root: PhysAddr) {
     let machine = machine();
     // SAFETY: swapper and pgds map the kernel alike; what the TLB knows goes at once.
-    unsafe { mmu::set_root(root, Asid(0)) };
+    unsafe { mmu::set_root(root) };
     machine.tlbiall();
     machine.dsb_ish();
     machine.isb();

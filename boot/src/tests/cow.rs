@@ -31,7 +31,8 @@ const DATA: Attrs = Attrs::user(Access::ReadWrite);
 fn judge(record: &FaultRecord) -> Option<Decision> {
     let fault = record.fault()?;
     let at = fault.address(record.far)?;
-    Some(decide(&kernel().view, mmu::root(), &fault, at, Origin::Kernel))
+    // SAFETY: this CPU walks these tables.
+    Some(unsafe { decide(&kernel().view, mmu::root(), &fault, at, Origin::Kernel) })
 }
 
 /// Stores a word in the running space as a kernel's fault handler would let it: the steps it took.

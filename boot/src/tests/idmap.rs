@@ -119,7 +119,7 @@ fn between() {
     for space in [&there, &here] {
         let routine = image::placement().phys(offline::routine());
         // SAFETY: both map the routine to itself, and the kernel alike.
-        let gone = unsafe { offline::set_root(routine, space.root(), Asid(0)) };
+        let gone = unsafe { offline::set_root(routine, space.root()) };
         check_eq!(gone, Ok(()));
         check_eq!(mmu::root(), space.root());
     }

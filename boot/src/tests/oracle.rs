@@ -42,25 +42,25 @@ pub enum Disagreement {
 }
 
 /// The live tables, to ask about.
-pub struct Oracle<R> {
-    root: Node<'static, Active, Machine>,
+pub struct Oracle<'n, R> {
+    root: Node<'n, Active, Machine>,
     inspector: Inspector<R>,
 }
 
 /// The tables that this CPU walks now.
-pub fn live() -> Oracle<impl Fn(PhysAddr) -> Option<u32>> {
+pub fn live() -> Oracle<'static, impl Fn(PhysAddr) -> Option<u32>> {
     // SAFETY: the live root stays while it is live, and no test keeps an oracle beyond that.
     of(unsafe { Node::new(machine(), mmu::root(), 0) })
 }
 
 /// The tables below `root`, one of those that this CPU walks now.
-pub fn of(root: Node<'static, Active, Machine>) -> Oracle<impl Fn(PhysAddr) -> Option<u32>> {
+pub fn of(root: Node<'_, Active, Machine>) -> Oracle<'_, impl Fn(PhysAddr) -> Option<u32> + use<>> {
     Oracle { root, inspector: live::inspector(kernel()) }
 }
 
-impl<R: Fn(PhysAddr) -> Option<u32>> Oracle<R> {
+impl<'n, R: Fn(PhysAddr) -> Option<u32>> Oracle<'n, R> {
     /// The root of the tables.
-    pub fn root(&self) -> Node<'static, Active, Machine> {
+    pub fn root(&self) -> Node<'n, Active, Machine> {
         self.root
     }
 

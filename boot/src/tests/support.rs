@@ -267,7 +267,7 @@ pub fn leave() {
 /// Runs on the tables at `root`, with an empty TLB.
 pub fn switch(root: PhysAddr) {
     // SAFETY: swapper and pgds map the kernel alike; what the old tables had under ASID 0 goes at once.
-    unsafe { mmu::set_root(root, Asid(0)) };
+    unsafe { mmu::set_root(root) };
     machine().tlbiall();
     settle();
 }

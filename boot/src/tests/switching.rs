@@ -81,7 +81,7 @@ fn invalidations() {
                 // The TLB holds the other space's page when TTBR0 changes.
                 check!(probe::read(AT).is_ok());
                 // SAFETY: both map the kernel alike, and what ASID 0 has in the TLB goes before its use.
-                unsafe { mmu::set_root(space.root(), Asid(0)) };
+                unsafe { mmu::set_root(space.root()) };
                 forget(reach);
                 dsb(ISH);
                 isb();

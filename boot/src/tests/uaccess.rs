@@ -6,7 +6,7 @@ use core::arch::asm;
 
 use armv7a_mm::addr::{PhysAddr, VirtAddr, VirtRange};
 use armv7a_mm::armv7::barrier::isb;
-use armv7a_mm::armv7::cp15::SCTLR;
+use armv7a_mm::armv7::cp15::{SCTLR, TTBR0_64};
 use armv7a_mm::armv7::mmu::{self, Query};
 use armv7a_mm::armv7::uaccess::{self, Saved, User, UserError};
 use armv7a_mm::attr::{Access, Asid, Attrs};
@@ -84,8 +84,11 @@ fn closed(test: impl FnOnce(&mut Closed)) {
     let mapped = space.map(PAGES, frames, Attrs::user(Access::ReadWrite), LeafSizes::PAGES);
     check_eq!(mapped, Ok(()));
     space.enter();
-    // SAFETY: the same tables, under an identifier that is not TTBR1's.
-    unsafe { mmu::set_root(space.root(), Asid(7)) };
+    if Active::LPAE {
+        // SAFETY: the same tables, under an identifier that is not TTBR1's.
+        unsafe { TTBR0_64::write(Active::ttbr0(space.root(), Asid(7))) };
+        isb();
+    }
     let mut closed = Closed { space, frames };
     closed.fill();
     faults::close_user(true);

@@ -95,7 +95,8 @@ impl World {
     pub fn judge(&self, record: &FaultRecord) -> Option<Verdict> {
         let fault = record.fault()?;
         let (view, at) = (self.swapper.view(), VirtAddr(record.far));
-        Some(do_translation_fault(&view, mmu::root(), &fault, at, false))
+        // SAFETY: this CPU walks these tables.
+        Some(unsafe { do_translation_fault(&view, mmu::root(), &fault, at, false) })
     }
 
     /// A number that changes with any word of any of its tables.

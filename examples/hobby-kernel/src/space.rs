@@ -113,7 +113,9 @@ impl Space {
     /// Why that cannot be.
     pub fn fault(&mut self, fault: &Fault, at: VirtAddr) -> Result<(), Reason> {
         let area = self.areas.iter().find(|area| area.contains(at)).copied();
-        match (decide(view(), self.pgd.root(), fault, at, Origin::User), area) {
+        // SAFETY: the pgd is this swapper's.
+        let decision = unsafe { decide(view(), self.pgd.root(), fault, at, Origin::User) };
+        match (decision, area) {
             (Decision::Retry, _) => Ok(()),
             (Decision::NotMapped, Some(area)) => self.populate(&area, at),
             (Decision::ReadOnly(found), _) => self.unshare(at, found.frame),

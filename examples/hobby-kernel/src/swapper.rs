@@ -2,7 +2,7 @@
 
 use armv7a_mm::addr::{VirtAddr, VirtRange};
 use armv7a_mm::armv7::{mmu, offline};
-use armv7a_mm::attr::{Access, Asid, Attrs};
+use armv7a_mm::attr::{Access, Attrs};
 use armv7a_mm::format::Active;
 use armv7a_mm::mm::{self, Features};
 use armv7a_mm::table::context::Context;
@@ -87,8 +87,8 @@ fn enter(swapper: &mut Swapper) -> Result<(), EditError> {
     // SAFETY: early map, pgd and swapper have the kernel at the same addresses, the first two the routine's page, too.
     unsafe {
         pgd.identity_mapping_add(page, Access::ReadExecute)?;
-        offline::set_root(routine, pgd.root(), Asid(0)).expect("the image lies below 4 GiB");
-        mmu::set_root(swapper.root(), Asid(0));
+        offline::set_root(routine, pgd.root()).expect("the image lies below 4 GiB");
+        mmu::set_root(swapper.root());
         pgd.identity_mapping_del(page)?.pay();
         pgd.pgd_free();
     }

@@ -125,10 +125,12 @@ extern "C" fn data(registers: &mut Registers) {
             return user_fault(registers, &Active::decode_fault(fsr, false), far);
         }
         let fault = Active::decode_fault(fsr, false);
-        match do_translation_fault(swapper::view(), mmu::root(), &fault, VirtAddr(far), false) {
+        let (view, far) = (swapper::view(), VirtAddr(far));
+        // SAFETY: this CPU walks these tables.
+        match unsafe { do_translation_fault(view, mmu::root(), &fault, far, false) } {
             Verdict::Retry => SYNCED.store(SYNCED.load(Relaxed) + 1, Relaxed),
             // Decoded again: so the path above need not keep all that a fault is.
-            _ => kernel_fault(registers, &Active::decode_fault(fsr, false), far),
+            _ => kernel_fault(registers, &Active::decode_fault(fsr, false), far.0),
         }
     });
 }

@@ -18,7 +18,6 @@ use crate::addr::{PAGE_SIZE, PhysAddr, VirtAddr, VirtRange};
 use crate::attr::{Access, Attrs, MemoryType};
 use crate::format::{Format, RUN};
 use crate::mm::swapper::Swapper;
-use crate::table::edit::LeafSizes;
 use crate::table::flush::Flush;
 use crate::table::mem::Machine;
 
@@ -72,7 +71,7 @@ impl<'m, F: Format, M: Machine, const N: usize> Vmalloc<'m, F, M, N> {
     }
 
     /// Maps `bytes` bytes from `phys` on, aligned as they may be, for the kernel to read and write, in the largest
-    /// leaves that fit. The address of the first byte; the area ends with its page, and the one behind is not mapped.
+    /// leaves that fit and can be taken back: not in entries that pgds have copies of. The address of the first byte; the area ends with its page, and the one behind is not mapped.
     ///
     /// # Errors
     /// [`WindowError`]; nothing was changed.
@@ -110,7 +109,7 @@ impl<'m, F: Format, M: Machine, const N: usize> Vmalloc<'m, F, M, N> {
                 return Ok(at);
             }
             let attrs = Attrs::kernel(Access::ReadWrite).with_memory(memory);
-            if let Err(error) = swapper.map(range, start, attrs, LeafSizes::LARGEST) {
+            if let Err(error) = swapper.map_for_a_while(range, start, attrs) {
                 self.areas.release(range.start());
                 return Err(error.into());
             }
@@ -225,7 +224,7 @@ impl<'m, F: Format, M: Machine, const N: usize> Vmalloc<'m, F, M, N> {
         self.place(pages, SHIFT, 0, kind)
     }
 
-    /// log2 of the largest leaf or run that swapper may still make here and that fits into the memory.
+    /// log2 of the largest leaf or run that fits into the memory, and that no pgd has a copy of: for that would stay.
     fn leaf_shift(&self, swapper: &Swapper<'m, F, M>, phys: PhysAddr, pages: u32) -> u32 {
         let (start, end) = (phys.as_u64(), phys.as_u64() + (u64::from(pages) << SHIFT));
         let fits = |shift: u32| {
@@ -233,7 +232,8 @@ impl<'m, F: Format, M: Machine, const N: usize> Vmalloc<'m, F, M, N> {
             ((start + rest) & !rest) + rest < end
         };
         for (depth, level) in F::LEVELS.iter().enumerate() {
-            if !level.leaf || swapper.is_frozen(depth, self.areas.window()) {
+            let at = self.areas.window().start();
+            if !level.leaf || swapper.layout().is_copied::<F>(depth, at) {
                 continue;
             }
             let run = level.runs.map(|_| level.shift + RUN.trailing_zeros());

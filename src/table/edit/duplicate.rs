@@ -115,23 +115,25 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
                 continue;
             }
             let (span, part) = from.cut(range, index);
+            let below = match entry {
+                Entry::Table(table) => node.and_then(|node| self.child(node, Some(table))),
+                _ => None,
+            };
             let Some(child) = child else {
+                // What the ends of the range cut will be smaller leaves.
+                if part != span && below.is_some_and(|below| !self.maps_any(&below, part)) {
+                    continue;
+                }
                 return Err(EditError::Mapped { at: part.start(), by: entry });
             };
             if !self.maps_any(&child, part) {
                 continue;
             }
-            let below = match entry {
-                Entry::Absent => {
-                    count.add(depth + 1, span.start());
-                    None
-                }
-                Entry::Table(table) if self.owns(&table) => {
-                    // SAFETY: the entry was just read from this node.
-                    node.map(|node| unsafe { node.child(table) })
-                }
-                by => return Err(EditError::Mapped { at: part.start(), by }),
-            };
+            if matches!(entry, Entry::Absent) {
+                count.add(depth + 1, span.start());
+            } else if below.is_none() {
+                return Err(EditError::Mapped { at: part.start(), by: entry });
+            }
             self.plan_copy(below.as_ref(), &child, part, count)?;
         }
         Ok(())

@@ -39,7 +39,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         check_pages(range)?;
         let mapping = self.mapping(range.start(), PhysAddr::default(), attrs, LeafSizes::PAGES);
         self.plan_map(&self.narrow(range), range, &mapping, &mut Need::default())?;
-        self.link_tables(range, &|depth, _| !Self::is_pte(depth))?;
+        self.link_tables(range, &|_, _| true)?;
         let mut pages = 0;
         let mut fill = |ptes: &Node<'m, F, M>, index| {
             let Some(frame) = next() else { return Err(None) };

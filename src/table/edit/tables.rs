@@ -10,8 +10,8 @@ use crate::table::node::Node;
 use crate::table::reserve::{self, Need, Reserve};
 
 impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
-    /// Links an empty table at every absent entry for `range` that `wanted` asks for, given its depth and what
-    /// of the range it translates.
+    /// Links an empty table at every absent entry for `range` above the ptes that `wanted` asks for, given its depth and
+    /// what of the range it translates.
     ///
     /// # Errors
     /// [`EditError::OutOfMemory`]; nothing was changed.
@@ -35,7 +35,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     /// [`EditError`]; nothing was changed.
     pub(crate) fn link_ptes(&mut self, range: VirtRange) -> Result<Node<'m, F, M>, EditError> {
         let at = range.start();
-        self.link_tables(range, &|depth, _| !Self::is_pte(depth))?;
+        self.link_tables(range, &|_, _| true)?;
         let by = |node: &Node<'m, F, M>, index| EditError::Mapped {
             at: node.span(at, index).start(),
             by: node.entry(index),
@@ -58,6 +58,9 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         wanted: &dyn Fn(usize, VirtRange) -> bool,
         need: &mut Need,
     ) {
+        if Self::is_pte(depth) {
+            return;
+        }
         let level = F::level(depth);
         for index in level.index(range.start())..=level.index(range.last()) {
             let (_, part) = level.cut(range, index);
@@ -69,8 +72,10 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
                     reserve::add(need, depth + 1, 1);
                     None
                 }
-                // SAFETY: the entry was just read from this node.
-                Entry::Table(table) => node.map(|node| unsafe { node.child(table) }),
+                Entry::Table(table) if self.owns(&table) => {
+                    // SAFETY: the entry was just read from this node.
+                    node.map(|node| unsafe { node.child(table) })
+                }
                 _ => continue,
             };
             self.plan_tables(depth + 1, child.as_ref(), part, wanted, need);
@@ -87,6 +92,9 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         live: bool,
     ) {
         let depth = node.depth();
+        if Self::is_pte(depth) {
+            return;
+        }
         for index in node.indices(range) {
             let (span, part) = node.cut(range, index);
             if !wanted(depth, part) {
@@ -103,7 +111,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
                         self.link_table(node, span, &child, live);
                     }
                 }
-                Entry::Table(table) => {
+                Entry::Table(table) if self.owns(&table) => {
                     // SAFETY: the entry was just read from this node.
                     let child = unsafe { node.child(table) };
                     self.build_tables(&child, part, wanted, reserve, live);

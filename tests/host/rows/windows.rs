@@ -1,6 +1,8 @@
 //! What the kernel maps when address spaces are there already.
 
-use armv7a_mm::mm::Verdict;
+use armv7a_mm::attr::MemoryType;
+use armv7a_mm::mm::window::Vmalloc;
+use armv7a_mm::mm::{Pmds, Verdict};
 
 use crate::support::kernel::*;
 use crate::support::*;
@@ -8,6 +10,7 @@ use crate::support::*;
 both_formats!(
     b06_eager_windows_may_end_inside_an_entry,
     b10_a_remapped_section_is_seen_by_every_space,
+    b10_an_area_of_before_the_seal_goes_everywhere,
 );
 
 const DATA: Attrs = Attrs::kernel(Access::ReadWrite);
@@ -58,4 +61,33 @@ fn b10_a_remapped_section_is_seen_by_every_space<F: Format>() {
         }
     }
     host.audit(swapper.root(), &pgds.each_ref().map(Pgd::root));
+}
+
+/// An area with room for sections and blocks, of before the first pgd: once it is unmapped no space keeps it, whatever
+/// comes in its place.
+fn b10_an_area_of_before_the_seal_goes_everywhere<F: Format>() {
+    for pmds in [Pmds::OnDemand, Pmds::Always] {
+        let spec = LayoutSpec { pmds, ..LayoutSpec::linux(0xC000_0000) };
+        let (host, layout) = (Host::<F>::new(), layout(spec));
+        let mut swapper = swapper(&host, &layout);
+        let mut window = Vmalloc::<F, Host<F>, 4>::new(range(0xF100_0000, 0xF600_0000));
+        let (device, bytes) = (MemoryType::Device, 0x20_0000);
+        // SAFETY: nobody reaches memory through these tables; so for all of these.
+        let at = unsafe { window.ioremap(&mut swapper, phys(0x1000_0000), bytes, device) }.unwrap();
+        let pgd = pgd(&host, &mut swapper);
+        let seen = |swapper: &Swapper<'_, F, _>| {
+            touch(swapper, &pgd, at.0);
+            pgd.translate(at).map(|found| found.phys)
+        };
+        assert_eq!(seen(&swapper), Some(phys(0x1000_0000)));
+        // SAFETY: as above.
+        unsafe { window.iounmap(&mut swapper, at) }.unwrap();
+        window.purge();
+        assert_eq!(seen(&swapper), None);
+        // SAFETY: as above.
+        let again = unsafe { window.ioremap(&mut swapper, phys(0x2000_0000), bytes, device) };
+        assert_eq!(again, Ok(at));
+        assert_eq!(seen(&swapper), Some(phys(0x2000_0000)));
+        host.audit(swapper.root(), &[pgd.root()]);
+    }
 }

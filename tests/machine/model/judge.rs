@@ -37,7 +37,8 @@ pub fn handle<F: Registers>(
     assert_eq!(fault.kind, kind, "{status:?}");
     sim.run_on(cpu);
     let root = PhysAddr::new(watch.roots[cpu]).expect("40 bits");
-    let verdict = do_translation_fault(view, root, &fault, VirtAddr(va), false);
+    // SAFETY: the CPU walks these tables.
+    let verdict = unsafe { do_translation_fault(view, root, &fault, VirtAddr(va), false) };
     if verdict == Verdict::Retry {
         watch.copied.set(watch.copied.get() + 1);
     }

@@ -12,7 +12,6 @@ use armv7a_mm::addr::PhysAddr;
 use armv7a_mm::armv7::barrier::{ISH, dsb, isb};
 use armv7a_mm::armv7::mmu;
 use armv7a_mm::armv7::tlb::{self, Reach};
-use armv7a_mm::attr::Asid;
 
 use crate::harness;
 use crate::kernel::kernel;
@@ -55,7 +54,7 @@ fn same(what: &'static str, is: u32, wanted: u32) -> Outcome {
 /// This CPU walks the tables at `root` from here on, with an empty TLB.
 fn enter(root: PhysAddr) {
     // SAFETY: swapper and pgds map the kernel alike; what the old tables had under ASID 0 goes at once.
-    unsafe { mmu::set_root(root, Asid(0)) };
+    unsafe { mmu::set_root(root) };
     tlb::all(Reach::Local);
     tlb::predictions(Reach::Local);
     dsb(ISH);

@@ -4,7 +4,7 @@
 use armv7a_mm::addr::{PhysAddr, VirtAddr, VirtRange};
 use armv7a_mm::armv7::mmu::{self, Query};
 use armv7a_mm::armv7::offline;
-use armv7a_mm::attr::{Access, Asid};
+use armv7a_mm::attr::Access;
 use armv7a_mm::format::Owner;
 use armv7a_mm::mm::{Layout, LayoutSpec};
 use armv7a_mm::table::edit::LeafSizes;
@@ -97,9 +97,8 @@ fn live(sizes: LeafSizes) {
     check!(mmu::translate(at, Query::UserRead).is_err());
     check_eq!(readable(), all());
     // SAFETY: the pgd in use maps the routine's page to itself, and stays in use.
-    let through = unsafe {
-        offline::set_root(image::placement().phys(offline::routine()), space.root(), Asid(0))
-    };
+    let through =
+        unsafe { offline::set_root(image::placement().phys(offline::routine()), space.root()) };
     check_eq!(through, Ok(()));
     check_eq!(readable(), all(), "after the MMU was off");
 
