@@ -32,6 +32,29 @@
 //! - `armv7`: CP15, barriers, caches, TLB and MMU of the CPU itself, user space closed and opened, the way of other CPUs
 //!   into the kernel's tables.
 //!
+//! # The way in
+//! A CPU starts without tables. What leads from there to swapper's, in this order (`examples/hobby-kernel` does it in the
+//! hundred lines of `head.S`, for both formats; `boot/` on any machine):
+//!
+//! 1. SVC mode, interrupts masked, MMU and caches off, what caches held invalidated: `armv7::start` has routines for
+//!    CPUs that begin otherwise.
+//! 2. An early map, zeroed first: RAM at its link address, and the code that runs where it is, by
+//!    [`EARLY_LEAF`](format::control::Registers::EARLY_LEAF)s. Then a DSB.
+//! 3. Registers (DDI 0406C B3.2.4): ICIALLU, BPIALL, TLBIALL, DSB, ISB; CONTEXTIDR = 0;
+//!    [`TTBCR`](format::control::Registers::TTBCR); ISB, as it decides what the next registers are; TTBR0, the root with
+//!    [`TTBR_WALK`](format::control::Registers::TTBR_WALK); [`DACR`](format::control::Registers::DACR), not under LPAE;
+//!    [`REMAP`](format::control::Registers::REMAP); ISB.
+//! 4. SCTLR without [`CLEAR`](format::control::sctlr::CLEAR) and with [`ON`](format::control::sctlr::ON); ISB; a jump to
+//!    the link address; a stack, `.bss`, Rust, VBAR.
+//! 5. [`TableHeap`](table::heap::TableHeap) or the kernel's own frames as `armv7::Armv7`'s memory,
+//!    [`Swapper::new`](mm::Swapper::new), and all that the kernel uses mapped: above all its RAM, while
+//!    [sections](mm::Swapper::map) are to be had.
+//! 6. Out of the early map with the MMU off for a moment, since its leaves are larger than swapper's:
+//!    `armv7::offline::set_root`.
+//!
+//! Step 6 runs a routine that the linker has to place: `KEEP(*(.idmap.text))`, within one page, in what swapper maps to be
+//! executed.
+//!
 //! # Invariants
 //! 1. **Fail whole.** An operation succeeds or changes nothing: an edit plans, reserves every table it will
 //!    need, and then commits without a way to fail.

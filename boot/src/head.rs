@@ -4,7 +4,6 @@ use core::arch::global_asm;
 
 use armv7a_mm::addr::VirtAddr;
 use armv7a_mm::armv7::start;
-use armv7a_mm::attr::{MemoryType, Shareability};
 use armv7a_mm::format::control::{Registers, sctlr};
 use armv7a_mm::format::{Active, Format};
 
@@ -28,19 +27,6 @@ const EARLY: usize = Active::LEVELS.len() - 2;
 
 /// log2 of what an early leaf maps.
 pub const SHIFT: u32 = Active::LEVELS[EARLY].shift;
-
-/// An early leaf's low word: privileged access, access flag set, global, normal memory. It both writes and
-/// executes, which [`Format::encode`] refuses by design: this map lives until the kernel has built its own.
-const LEAF: u32 = {
-    let index = MemoryType::WriteBackWriteAllocate.index() as u32;
-    if Active::LPAE {
-        // Block; AttrIndx, SH, AF (DDI 0406C B3.6.2).
-        0b01 | index << 2 | (Shareability::Inner as u32) << 8 | 1 << 10
-    } else {
-        // Section; {TEX[0], C, B}, AP[0] as access flag, S (B3.5.1).
-        0b10 | (index & 0b11) << 2 | (index >> 2) << 12 | 1 << 10 | 1 << 16
-    }
-};
 
 /// Execute-never, of an early leaf: bit 4 of a section, bit 54 of a block.
 const XN: u64 = if Active::LPAE { 1 << 54 } else { 1 << 4 };
@@ -79,8 +65,8 @@ global_asm!(
     TABLE = const 0b11,
     PAGE_OFFSET = const PAGE_OFFSET,
     SHIFT = const SHIFT,
-    KERNEL = const LEAF,
-    WINDOW = const LEAF | XN as u32,
+    KERNEL = const Active::EARLY_LEAF,
+    WINDOW = const Active::EARLY_LEAF | XN as u32,
     WINDOW_HIGH = const (XN >> 32) as u32,
     WINDOW_AT = const WINDOW,
     MAIN = sym crate::main,

@@ -103,8 +103,8 @@ pub fn root() -> PhysAddr {
 
 /// Walks the tables at `root` from here on, under ASID 0, which is no address space's: one MCR or MCRR, and an ISB.
 ///
-/// For tables that hold nothing of user space's, and for CPUs that change ASIDs by no [`Contexts`](crate::mm::Contexts):
-/// those [switch](crate::mm::Contexts::switch_mm) and [leave](crate::mm::Contexts::leave_mm) by it.
+/// For swapper's tables, and for whoever changes tables without changing ASIDs; address spaces are entered and left by
+/// `Contexts::switch_mm` and `leave_mm`.
 ///
 /// # Safety
 /// - `root` holds published tables that map all that this CPU uses, the running code, its stack and its

@@ -8,6 +8,7 @@
 //! switches back on.
 
 use core::arch::{asm, global_asm};
+use core::fmt;
 
 use super::barrier::{SY, dsb};
 use super::cache;
@@ -71,8 +72,8 @@ unsafe extern "C" {
     fn armv7a_mm_offline();
 }
 
-/// Where the routine is linked: in `.idmap.text`, within one page. Its physical address is what has to be
-/// mapped identically.
+/// Where the routine is linked: in `.idmap.text`, which the linker script keeps, in one page, among the text that swapper
+/// maps. Its physical address is what has to be mapped identically.
 pub fn routine() -> VirtAddr {
     VirtAddr(armv7a_mm_offline as *const () as u32)
 }
@@ -80,6 +81,14 @@ pub fn routine() -> VirtAddr {
 /// The routine or the entry lies beyond 4 GiB, where nothing is reached with the MMU off.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct OutOfReach(pub PhysAddr);
+
+impl fmt::Display for OutOfReach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} lies beyond 4 GiB, out of reach with the MMU off", self.0)
+    }
+}
+
+impl core::error::Error for OutOfReach {}
 
 /// Writes `value` to the entry at `entry`, which lies at `entry_phys`, with the MMU off.
 ///

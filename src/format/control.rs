@@ -84,6 +84,11 @@ pub trait Registers: Format {
     /// LPAE.
     const DACR: u32;
 
+    /// The low word of a leaf of an early map, but for its frame: a section, or under LPAE a 2 MiB block, whose high word is
+    /// 0 below 4 GiB. Normal memory, for the kernel to read, write and execute, which no [`Entry`](crate::format::Entry)
+    /// says: it lasts from reset until swapper's tables.
+    const EARLY_LEAF: u32;
+
     /// TTBR0 for the root table at `root`, which is aligned to its size. `asid` counts under LPAE only;
     /// classic holds it in CONTEXTIDR.
     fn ttbr0(root: PhysAddr, asid: Asid) -> u64;

@@ -25,7 +25,7 @@ pub(super) fn keeps<F: Format>(layout: &Layout, depth: usize, va: VirtAddr) -> b
 }
 
 impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
-    /// Makes an address space with an empty user half, and seals swapper.
+    /// Makes an address space with an empty user half, and [seals](super::swapper#sealing) swapper: map RAM before.
     ///
     /// # Errors
     /// [`OutOfMemory`]; all that was allocated was given back.

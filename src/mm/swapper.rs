@@ -159,6 +159,10 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
 
     /// Maps part of the kernel half, see [`Editor::map`].
     ///
+    /// What is to be mapped in sections, supersections or 1 GiB blocks, as all RAM of the linear map, comes before the
+    /// first pgd_alloc: behind it root entries that pgds have copies of hold no leaf, and pages are taken in their place
+    /// (see [sealing](self#sealing)).
+    ///
     /// # Errors
     /// [`EditError`]; nothing was changed.
     ///

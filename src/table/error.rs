@@ -11,6 +11,11 @@ use crate::format::{EncodeError, Entry};
 pub enum EditError {
     /// A start or an end does not lie on a page boundary.
     Misaligned,
+    /// The memory does not start on a page boundary.
+    PhysMisaligned {
+        /// Where it starts.
+        start: PhysAddr,
+    },
     /// The physical range ends beyond 40 bits.
     PhysOverflow {
         /// Where it starts.
@@ -56,15 +61,22 @@ impl fmt::Display for EditError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Misaligned => f.write_str("the range does not start and end on page boundaries"),
+            Self::PhysMisaligned { start } => {
+                write!(f, "the memory at {start} does not start on a page boundary")
+            }
             Self::PhysOverflow { start } => {
                 write!(f, "the physical range from {start} ends beyond 40 bits")
             }
-            Self::OutOfBounds { at } => write!(f, "{at} is not this tree's to edit"),
+            Self::OutOfBounds { at } => write!(
+                f,
+                "{at} is not this tree's to edit: the kernel half is swapper's, user space a pgd's"
+            ),
             Self::WrongHalf => f.write_str(
-                "kernel mappings are global and user mappings are not; these are the other's",
+                "kernel mappings are global (`Attrs::kernel`) and user mappings are not \
+                 (`Attrs::user`); these are the other's",
             ),
             Self::Mapped { at, by: Entry::Leaf(leaf) } => {
-                write!(f, "{at} is mapped already, to {}", leaf.frame)
+                write!(f, "{at} is mapped already, by a leaf of the memory at {}", leaf.frame)
             }
             Self::Mapped { at, .. } => write!(f, "{at} is mapped already"),
             Self::NotMapped { at } => write!(f, "nothing is mapped at {at}"),

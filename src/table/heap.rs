@@ -129,7 +129,10 @@ impl State {
 /// 1 KiB taking really 1 KiB.
 ///
 /// A lock guards it, so it needs exclusive loads and stores to work: use it once the MMU and the caches are
-/// on.
+/// on, as an [early map](crate#the-way-in) has them.
+///
+/// 1 MiB lasts for the kernel's own tables and some sixty empty address spaces of 16 KiB in the classic format; 1 GiB of
+/// user pages takes 1 MiB of tables there and 2 MiB under LPAE.
 pub struct TableHeap {
     state: Mutex<State>,
     /// Physical minus virtual address.

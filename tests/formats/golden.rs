@@ -14,6 +14,21 @@ const USER_RX: Attrs = Attrs::user(Access::ReadExecute);
 const DEVICE: Attrs = Attrs::device();
 const ALONE: Attrs = Attrs { share: Shareability::Non, ..KERNEL_RW };
 
+/// An early leaf is what the kernel's data is mapped by, but that it executes.
+fn an_early_leaf<F: Registers>() {
+    let depth = F::LEVELS.len() - 2;
+    let data = F::encode(depth, leaf(0, KERNEL_RW)).unwrap().as_u64();
+    let never = if F::LPAE { 1 << 54 } else { 1 << 4 };
+    assert_eq!(u64::from(F::EARLY_LEAF), data & !never);
+    assert_eq!(data & never, never);
+}
+
+#[test]
+fn early_leaves() {
+    an_early_leaf::<Classic>();
+    an_early_leaf::<Lpae>();
+}
+
 /// Writable, and nothing has been written since it was cleaned.
 const CLEAN: Attrs = Attrs { marks: Marks::WRITE, ..KERNEL_R };
 /// Written, and no longer writable.

@@ -262,7 +262,8 @@ fn b33_r19_misaligned_and_overflowing<F: Format>() {
         assert_eq!(pgd.identity_del(range), no);
     }
     let page = range(0x4000_0000, 0x4000_1000);
-    assert_eq!(pgd.map_at(page, 0x7000_0800, USER, LARGEST), Err(EditError::Misaligned));
+    let inside = EditError::PhysMisaligned { start: phys(0x7000_0800) };
+    assert_eq!(pgd.map_at(page, 0x7000_0800, USER, LARGEST), Err(inside));
     let device = USER.with_memory(MemoryType::Device).with_access(Access::ReadExecute);
     let executable = EditError::Encode(EncodeError::ExecutableDevice(MemoryType::Device));
     assert_eq!(pgd.map_at(page, 0x7000_0000, device, LARGEST), Err(executable));

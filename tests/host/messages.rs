@@ -46,10 +46,14 @@ fn an_edit_that_was_refused() {
     let table = Entry::Table(TableEntry { table: frame, owner: Owner::User, pxn: false });
     assert_told([
         (EditError::Misaligned, "page boundaries"),
+        (EditError::PhysMisaligned { start: frame }, "the memory at 0x0087654000 does not start"),
         (EditError::PhysOverflow { start: frame }, "0x0087654000 ends beyond 40 bits"),
         (EditError::OutOfBounds { at: AT }, "0xc1234000 is not this tree's"),
         (EditError::WrongHalf, "kernel mappings are global"),
-        (EditError::Mapped { at: AT, by: leaf }, "0xc1234000 is mapped already, to 0x0087654000"),
+        (
+            EditError::Mapped { at: AT, by: leaf },
+            "0xc1234000 is mapped already, by a leaf of the memory at 0x0087654000",
+        ),
         (EditError::Mapped { at: AT, by: table }, "0xc1234000 is mapped already"),
         (EditError::NotMapped { at: AT }, "nothing is mapped at 0xc1234000"),
         (EditError::Reserved { at: AT }, "0xc1234000 holds a word of unknown meaning"),

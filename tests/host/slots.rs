@@ -91,7 +91,8 @@ fn frames_beyond_reach<F: Format>() {
         }
     }
     let odd = kmap(&mut pkmap, &mut swapper, 0x7000_0010);
-    assert_eq!(odd, Err(WindowError::Edit(EditError::Misaligned)));
+    let start = phys(0x7000_0010);
+    assert_eq!(odd, Err(WindowError::Edit(EditError::PhysMisaligned { start })));
 }
 
 fn slots_are_forgotten_before_they_are_used_again<F: Format>() {

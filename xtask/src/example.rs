@@ -39,6 +39,7 @@ const SAID: [&str; 11] = [
 /// It does not build, or is red.
 pub fn run(options: &BootOptions) -> Outcome<()> {
     let mut problems = Vec::new();
+    println!("{}", image::BUILDING);
     for &format in &options.formats {
         let elf = Binary::HobbyKernel.build(format)?;
         println!("== {format}: {}", qemu::command_line(&options.guest, &elf));

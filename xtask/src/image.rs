@@ -59,6 +59,9 @@ impl FromStr for Format {
     }
 }
 
+/// Said before images are built that a person waits for.
+pub const BUILDING: &str = "building (minutes the first time, nothing where nothing changed)";
+
 /// What an image does once it has booted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Binary {

@@ -53,6 +53,7 @@ fn build() -> Outcome<()> {
 /// Boots every format asked for, also after one of them was red: the second may tell why.
 fn boot(options: &BootOptions) -> Outcome<()> {
     let mut problems = Vec::new();
+    println!("{}", image::BUILDING);
     if options.formats.len() > 1 {
         Binary::Boot.build_all()?;
     }

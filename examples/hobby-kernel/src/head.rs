@@ -2,7 +2,6 @@
 
 use core::arch::global_asm;
 
-use armv7a_mm::attr::{MemoryType, Shareability};
 use armv7a_mm::format::control::{Registers, sctlr};
 use armv7a_mm::format::{Active, Level};
 
@@ -11,17 +10,6 @@ use crate::memory::{IMAGE, PAGE_OFFSET, PHYS_OFFSET, RAM_BYTES};
 /// The level whose leaves make the early map: sections of 1 MiB, blocks of 2 MiB.
 const LEVEL: &Level = &<Active as armv7a_mm::format::Format>::LEVELS[EARLY];
 const EARLY: usize = <Active as armv7a_mm::format::Format>::LEVELS.len() - 2;
-
-/// The low word of an early leaf: privileged access, access flag set, global, normal memory (DDI 0406C B3.5.1,
-/// B3.6.2). It both writes and executes, which the library refuses to: this map lives until swapper does.
-const LEAF: u32 = {
-    let index = MemoryType::WriteBackWriteAllocate.index() as u32;
-    if Active::LPAE {
-        0b01 | index << 2 | (Shareability::Inner as u32) << 8 | 1 << 10
-    } else {
-        0b10 | (index & 0b11) << 2 | (index >> 2) << 12 | 1 << 10 | 1 << 16
-    }
-};
 
 /// Where the entry for `address` lies, in bytes from the early tables' start. The tables of three levels are the pgd, a
 /// pmd for the second GiB, a pmd for the fourth.
@@ -44,7 +32,7 @@ global_asm!(
     LEAVES = const RAM_BYTES >> LEVEL.shift,
     IDENTITY = const IMAGE,
     IDENTITY_ENTRY = const entry(IMAGE),
-    LEAF = const LEAF,
+    LEAF = const Active::EARLY_LEAF,
     TABLE = const 0b11,
     ENTRY_BYTES = const 1 << LEVEL.entry_shift,
     SHIFT = const LEVEL.shift,

@@ -2,7 +2,7 @@
 
 use super::Classic;
 use crate::addr::PhysAddr;
-use crate::attr::{Asid, Shareability};
+use crate::attr::{Asid, MemoryType, Shareability};
 use crate::format::control::{Answer, Registers};
 use crate::format::memory::{INDICES, Meaning, WALK};
 use crate::format::{Fault, Format, Split};
@@ -62,6 +62,9 @@ const USER: u32 = 2;
 /// A domain's field in DACR: descriptors' permissions count (B3.7.3).
 const CLIENT: u32 = 0b01;
 
+/// The memory type of an early map.
+const EARLY: u32 = MemoryType::WriteBackWriteAllocate.index() as u32;
+
 impl Registers for Classic {
     const LPAE: bool = false;
     const TTBCR: u32 = PD1;
@@ -70,6 +73,8 @@ impl Registers for Classic {
     const TTBR_WALK: u32 = TTBR_WALK;
     const REMAP: [u32; 2] = [PRRR, NMRR];
     const DACR: u32 = DACR_OPEN;
+    /// Section; {TEX\[0\], C, B}, AP\[0\] as access flag, S (DDI 0406C B3.5.1).
+    const EARLY_LEAF: u32 = 0b10 | (EARLY & 0b11) << 2 | (EARLY >> 2) << 12 | 1 << 10 | 1 << 16;
 
     fn ttbr0(root: PhysAddr, _asid: Asid) -> u64 {
         root.as_u64() | u64::from(TTBR_WALK)

@@ -2,7 +2,7 @@
 
 use super::Lpae;
 use crate::addr::PhysAddr;
-use crate::attr::{Asid, Shareability};
+use crate::attr::{Asid, MemoryType, Shareability};
 use crate::format::control::{Answer, Registers};
 use crate::format::memory::{Cache, INDICES, Meaning, WALK};
 use crate::format::{Fault, Format, Split};
@@ -42,6 +42,9 @@ const WALKS: u32 = {
     (Shareability::Inner as u32) << 4 | cache << 2 | cache
 };
 
+/// The memory type of an early map.
+const EARLY: u32 = MemoryType::WriteBackWriteAllocate.index() as u32;
+
 impl Registers for Lpae {
     const LPAE: bool = true;
     const TTBCR: u32 = TTBCR;
@@ -50,6 +53,8 @@ impl Registers for Lpae {
     const TTBR_WALK: u32 = 0;
     const REMAP: [u32; 2] = [MAIR as u32, (MAIR >> 32) as u32];
     const DACR: u32 = 0;
+    /// Block; AttrIndx, SH, AF (DDI 0406C B3.6.2).
+    const EARLY_LEAF: u32 = 0b01 | EARLY << 2 | (Shareability::Inner as u32) << 8 | 1 << 10;
 
     fn ttbr0(root: PhysAddr, asid: Asid) -> u64 {
         root.as_u64() | u64::from(asid.0) << 48

@@ -69,7 +69,7 @@ impl<const N: usize> Pkmap<N> {
         frame: PhysAddr,
     ) -> Result<VirtAddr, WindowError> {
         if !frame.is_aligned(SHIFT) {
-            return Err(EditError::Misaligned.into());
+            return Err(EditError::PhysMisaligned { start: frame }.into());
         }
         let number = (frame.as_u64() >> SHIFT) as u32;
         let index = match self.find(number) {

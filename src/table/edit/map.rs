@@ -32,7 +32,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     ) -> Result<(), EditError> {
         check_pages(range)?;
         if !phys.is_aligned(12) {
-            return Err(EditError::Misaligned);
+            return Err(EditError::PhysMisaligned { start: phys });
         }
         if phys.checked_add(range.bytes() - 1).is_none() {
             return Err(EditError::PhysOverflow { start: phys });

@@ -46,7 +46,7 @@ bitflags! {
         const BLOCKS = 1;
         /// Runs of sixteen leaves that share a TLB entry: supersections, large pages, contiguous hints.
         const RUNS = 2;
-        /// The largest that alignment allows.
+        /// The largest that alignment and [`Ties`] allow.
         const LARGEST = Self::BLOCKS.bits() | Self::RUNS.bits();
         /// Single pages alone.
         const PAGES = 0;
