@@ -104,17 +104,23 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
             return Err(EditError::Misaligned);
         }
         self.check_own(range)?;
-        let mut flush = Flush::new(self.root.machine(), Whose::Everyone);
         // SAFETY: checked; the caller answers for the rest.
-        if unsafe { self.remove_block(range, &mut flush) } {
-            return Ok(flush);
+        let block = unsafe { self.remove_block(range) };
+        if block.is_none() {
+            self.plan_removal(&self.root, range)?;
         }
-        self.plan_removal(&self.root, range)?;
-        self.hidden -= self.hidden_by(range);
-        self.block = VirtAddr(0);
+        let mut flush = Flush::new(self.root.machine(), Whose::Everyone);
         flush.add_everything();
-        // SAFETY: planned; the caller vouches that nothing uses it.
-        unsafe { self.remove_identity(&self.root, &self.model(), range, &mut flush) };
+        // SAFETY: cut off, or planned; the caller vouches that nothing uses it.
+        unsafe {
+            if let Some(table) = block {
+                flush.add_tables(table.into_iter(), Self::BLOCKS);
+            } else {
+                self.hidden -= self.hidden_by(range);
+                self.block = VirtAddr(0);
+                self.remove_identity(&self.root, &self.model(), range, &mut flush);
+            }
+        }
         Ok(flush)
     }
 
@@ -255,7 +261,7 @@ fn run_of(index: usize) -> Range<usize> {
 ///
 /// # Safety
 /// No CPU runs on the table.
-#[inline(never)]
+#[inline]
 unsafe fn part_run<F: Format, M: Machine>(node: &Node<'_, F, M>, index: usize, alone: F::Raw) {
     let (level, run) = (node.level(), run_of(index));
     // An identical run's leaf holds the run's frame, any other its own.
@@ -265,7 +271,14 @@ unsafe fn part_run<F: Format, M: Machine>(node: &Node<'_, F, M>, index: usize, a
     };
     let first = F::Raw::from_u64(alone.as_u64() - (before << level.shift));
     // SAFETY: they map the same as before; the caller answers for the rest.
-    unsafe { node.fill(run.clone(), first, F::Raw::from_u64(1 << level.shift)) };
+    unsafe {
+        let step = F::Raw::from_u64(1 << level.shift);
+        // Of short words sixteen are soon stored; of long ones, by a call.
+        match size_of::<F::Raw>() {
+            4 => node.fill_few(run.clone(), first, step),
+            _ => node.fill(run.clone(), first, step),
+        }
+    }
     node.clean(run);
 }
 

@@ -106,11 +106,11 @@ fn identity_mappings_take_their_tables<F: Format>() {
     let mut swapper = swapper(&host, &layout);
     let mut pgd = swapper.pgd_alloc().unwrap();
     let section = range(0xC120_0000, 0xC140_0000);
-    within(&host, [80, 8256], || pgd.identity_add(section, Access::ReadExecute)).unwrap();
+    within(&host, [184, 8256], || pgd.identity_add(section, Access::ReadExecute)).unwrap();
     within(&host, [304, 40], || pgd.identity_del(section)).unwrap();
     // One block, whatever the format.
     let block = VirtRange::aligned(section.start(), F::LEVELS[F::LEVELS.len() - 2].shift);
-    within(&host, [56, 8256], || pgd.identity_add(block, Access::ReadExecute)).unwrap();
+    within(&host, [160, 8256], || pgd.identity_add(block, Access::ReadExecute)).unwrap();
     within(&host, [280, 40], || pgd.identity_del(block)).unwrap();
 }
 

@@ -1,21 +1,19 @@
 //! One block in the place of one of swapper's: what a CPU runs on whose MMU is switched, and all that most identity
 //! mappings are. One entry is looked at and one table made at most, so it needs no plan.
 
-use core::iter;
-
 use super::{identity, kernel_link, leaf_bits, part_run, run_of};
-use crate::addr::{PAGE_SIZE, VirtAddr, VirtRange};
+use crate::addr::{PAGE_SIZE, PhysAddr, VirtAddr, VirtRange};
 use crate::attr::Access;
 use crate::format::{Descriptor, Format, Walk};
 use crate::mm::pgd::Pgd;
 use crate::table::error::EditError;
-use crate::table::flush::{Flush, publish};
+use crate::table::flush::publish;
 use crate::table::mem::Machine;
 use crate::table::node::Node;
 
 impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     /// The depth of blocks: just above the ptes.
-    const BLOCKS: usize = F::LEVELS.len() - 2;
+    pub(super) const BLOCKS: usize = F::LEVELS.len() - 2;
 
     /// Pages of a block.
     const BLOCK_PAGES: u32 = F::LEVELS[Self::BLOCKS].span() / PAGE_SIZE;
@@ -66,7 +64,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
             _ => return Ok(false),
         };
         let index = model.index(at);
-        let raw = model.load(index);
+        let raw = if depth == 0 { theirs } else { model.load(index) };
         // Memory may be hidden whatever its attributes are: it comes back as it was.
         let is_leaf = matches!(F::walk(depth, raw), Walk::Memory { .. });
         let (true, Some(alone)) = (is_leaf || raw == F::Raw::default(), F::alone(depth, raw))
@@ -115,18 +113,15 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     }
 
     /// [Takes away](Self::identity_mapping_del) the identity mapping of `range`, if it is the last, and one that
-    /// [`add_block`](Self::add_block) made. Whether it did so: if not, nothing was changed.
+    /// [`add_block`](Self::add_block) made. Which table is cut off for it, if any, once all is forgotten; the outer `None` if nothing
+    /// was changed.
     ///
     /// # Safety
     /// As for [`identity_mapping_del`](Self::identity_mapping_del), and TTBR0 translates the range.
-    pub(super) unsafe fn remove_block(
-        &mut self,
-        range: VirtRange,
-        flush: &mut Flush<'m, F, M>,
-    ) -> bool {
+    pub(super) unsafe fn remove_block(&mut self, range: VirtRange) -> Option<Option<PhysAddr>> {
         let (at, depth) = (range.start(), Self::BLOCKS);
         if at != self.block || !self.is_block(range) {
-            return false;
+            return None;
         }
         // SAFETY: the caller answers for the range.
         let [root, swapper] = unsafe { self.roots() };
@@ -134,20 +129,19 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         let theirs = swapper.load(slot);
         let own = F::walk(0, root.load(slot));
         (self.hidden, self.block) = (0, VirtAddr(0));
-        flush.add_everything();
-        // SAFETY: swapper maps this for every address space, and nothing else in the slot is the pgd's own; the flush
-        // covers what its table translated.
+        // SAFETY: swapper maps this for every address space, no CPU runs on the pgd, and nothing else in the slot is its own.
         unsafe {
             if depth == 0 && F::alone(0, theirs) != Some(theirs) {
-                root.copy_few(&swapper, run_of(slot));
+                root.copy_unlinked(&swapper, run_of(slot));
+                root.clean(run_of(slot));
             } else {
                 root.store(slot, theirs);
                 root.clean_one(slot);
             }
-            if let Walk::Table(table) = own {
-                flush.add_tables(iter::once(table), depth);
-            }
         }
-        true
+        match own {
+            Walk::Table(table) => Some(Some(table)),
+            _ => Some(None),
+        }
     }
 }
