@@ -72,8 +72,8 @@ pub struct Level {
     pub name: &'static str,
     /// An entry spans `1 << shift` bytes.
     pub shift: u32,
-    /// A table has `1 << bits` entries.
-    pub bits: u32,
+    /// A table's last index: one less than a power of two.
+    pub last: usize,
     /// An entry has `1 << entry_shift` bytes: 4 or 8.
     pub entry_shift: u32,
     /// Whether an entry can be a leaf.
@@ -88,19 +88,19 @@ impl Level {
     /// Entries in a table.
     #[inline]
     pub const fn entries(&self) -> usize {
-        1 << self.bits
+        self.last + 1
     }
 
     /// log2 of a table's bytes.
     #[inline]
     pub const fn table_shift(&self) -> u32 {
-        self.bits + self.entry_shift
+        usize::BITS - self.last.leading_zeros() + self.entry_shift
     }
 
     /// Bytes of a table, which is also its alignment.
     #[inline]
     pub const fn table_bytes(&self) -> usize {
-        1 << self.table_shift()
+        (self.last + 1) << self.entry_shift
     }
 
     /// Bytes that one entry spans.
@@ -112,15 +112,15 @@ impl Level {
     /// The index of the entry for `va` in its table.
     #[inline]
     pub const fn index(&self, va: VirtAddr) -> usize {
-        ((va.0 >> self.shift) & ((1 << self.bits) - 1)) as usize
+        (va.0 >> self.shift) as usize & self.last
     }
 
     /// The addresses that entry `index` translates, in the table that translates `va`.
     #[inline]
     pub const fn entry_span(&self, va: VirtAddr, index: usize) -> VirtRange {
-        let table_shift = self.shift + self.bits;
-        let base = if table_shift < 32 { va.align_down(table_shift).0 } else { 0 };
-        VirtRange::aligned(VirtAddr(base | (index as u32) << self.shift), self.shift)
+        let in_table = (self.last as u32) << self.shift | (self.span() - 1);
+        let start = va.0 & !in_table | (index as u32) << self.shift;
+        VirtRange::aligned(VirtAddr(start), self.shift)
     }
 
     /// The addresses that entry `index` translates, one of those for `range`, and which of the range's they are.

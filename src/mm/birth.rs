@@ -138,7 +138,7 @@ impl Shape {
     /// Which entries of the private table below root entry `index` are swapper's.
     #[inline]
     fn copies<F: Format>(&self, index: usize) -> Range<usize> {
-        let first = index << F::level(1).bits;
+        let first = index * F::level(1).entries();
         let from_first = |number: usize| number.saturating_sub(first);
         from_first(self.below.start)..from_first(self.below.end)
     }

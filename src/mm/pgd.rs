@@ -367,7 +367,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
 const fn has_short_roots<F: Format>() -> bool {
     let (mut short, mut at) = (false, 0);
     while at < F::SPLITS.len() {
-        short |= F::SPLITS[at].root.bits < F::LEVELS[0].bits;
+        short |= F::SPLITS[at].root.last < F::LEVELS[0].last;
         at += 1;
     }
     short

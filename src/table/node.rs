@@ -335,7 +335,7 @@ impl<F: Format, M: Machine> Node<'_, F, M> {
 /// The last index of a whole table at `depth`.
 #[inline]
 fn last<F: Format>(depth: usize) -> u16 {
-    (F::level(depth).entries() - 1) as u16
+    F::level(depth).last as u16
 }
 
 /// How many entries on each side of a range [`Node::is_empty_outside`] looks at first.

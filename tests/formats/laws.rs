@@ -271,7 +271,7 @@ fn frames_change_their_own_bits<F: Format>() {
 fn levels_span_the_address_space<F: Format>() {
     let mut covered = 32;
     for level in F::LEVELS {
-        assert_eq!(level.shift + level.bits, covered);
+        assert_eq!(level.shift + level.last.count_ones(), covered);
         assert_eq!(1 << level.entry_shift, size_of::<F::Raw>());
         assert_eq!(level.table_bytes(), level.entries() * size_of::<F::Raw>());
         let last = level.entry_span(VirtAddr::MAX, level.entries() - 1);

@@ -71,7 +71,7 @@ fn tables_of_an_edit<F: Format>() {
     unsafe { machine.free(zero, level) };
     let before = machine.0.counts();
     let tables = 3;
-    let bytes = tables * (u64::from(level.span()) << level.bits);
+    let bytes = tables * (u64::from(level.span()) * level.entries() as u64);
     let all = VirtRange::new(VirtAddr(0x4000_0000), bytes).unwrap();
     for _ in 0..2 {
         // SAFETY: nobody walks the tables; so for all of these.

@@ -41,7 +41,7 @@ fn map_one() {
         let mapped = tally.count(|| unsafe { pgd.map(range, frame, attrs, LeafSizes::PAGES) });
         check_eq!(mapped, Ok(()));
     }
-    let all = VirtRange::aligned(WINDOW.start(), PTE.shift + PTE.bits);
+    let all = VirtRange::aligned(WINDOW.start(), PTE.shift + PTE.last.count_ones());
     check!(space::holds(&pgd, all, FRAMES, PTE, Access::ReadWrite));
     let mut floor = Tally::new();
     // SAFETY: the tables are there; the last page's descriptor is written again as it is.

@@ -19,7 +19,7 @@ const fn entry(address: u32) -> u32 {
         (true, 1) => 0x1000,
         (true, _) => 0x2000,
     };
-    let index = address >> LEVEL.shift & ((1 << LEVEL.bits) - 1);
+    let index = address >> LEVEL.shift & LEVEL.last as u32;
     tables + (index << LEVEL.entry_shift)
 }
 

@@ -22,7 +22,7 @@ const PGD: Level = Level {
     kind: TableKind::Pgd,
     name: "pgd",
     shift: 20,
-    bits: 12,
+    last: 4095,
     entry_shift: 2,
     leaf: true,
     runs: Some(Runs::Identical),
@@ -33,7 +33,7 @@ const PGD: Level = Level {
 /// (DDI 0406C B3.5.4).
 const fn split(n: u32) -> Split {
     let border = VirtAddr(1 << (32 - n));
-    Split { border, size: n, root: Level { bits: PGD.bits - n, ..PGD }, depth: 0 }
+    Split { border, size: n, root: Level { last: PGD.last >> n, ..PGD }, depth: 0 }
 }
 
 impl Format for Classic {
@@ -45,7 +45,7 @@ impl Format for Classic {
             kind: TableKind::Pte,
             name: "pte",
             shift: 12,
-            bits: 8,
+            last: 255,
             entry_shift: 2,
             leaf: true,
             runs: Some(Runs::Identical),

@@ -23,13 +23,13 @@ const fn level(
     kind: TableKind,
     name: &'static str,
     shift: u32,
-    bits: u32,
+    last: usize,
     runs: Option<Runs>,
 ) -> Level {
-    Level { kind, name, shift, bits, entry_shift: 3, leaf: true, runs, leaf_pxn: true }
+    Level { kind, name, shift, last, entry_shift: 3, leaf: true, runs, leaf_pxn: true }
 }
 
-const PGD: Level = level(TableKind::Pgd, "pgd", 30, 2, None);
+const PGD: Level = level(TableKind::Pgd, "pgd", 30, 3, None);
 
 /// TTBCR.T1SZ = `t1sz`, T0SZ = 0: TTBR1 translates the upper 4 GiB >> t1sz, and where that is 1 GiB or less its walks
 /// start at the pmd (DDI 0406C B3.6.4, B3.6.6). Roots have their four entries, of which TTBR0 uses the lower ones.
@@ -43,8 +43,8 @@ impl Format for Lpae {
 
     const LEVELS: &'static [Level] = &[
         PGD,
-        level(TableKind::Pmd, "pmd", 21, 9, Some(Runs::Stepping)),
-        level(TableKind::Pte, "pte", 12, 9, Some(Runs::Stepping)),
+        level(TableKind::Pmd, "pmd", 21, 511, Some(Runs::Stepping)),
+        level(TableKind::Pte, "pte", 12, 511, Some(Runs::Stepping)),
     ];
 
     const SPLITS: &'static [Split] =
