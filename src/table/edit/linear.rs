@@ -31,7 +31,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         if self.frozen(F::LEVELS.len() - 1, at) {
             return false;
         }
-        let Some(ptes) = Self::ptes(&self.root, at, self.is_swapper()) else { return false };
+        let Some(ptes) = self.own_ptes(at) else { return false };
         // SAFETY: the caller vouches for the mapping.
         unsafe { Self::put_page(&ptes, at, raw) }
     }
@@ -118,7 +118,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         flush.add(range, false);
         let at = range.start();
         if range == VirtRange::page(at)
-            && let Some(ptes) = Self::ptes(&self.root, at, self.is_swapper())
+            && let Some(ptes) = self.own_ptes(at)
         {
             let index = ptes.index(at);
             // SAFETY: the caller answers for it.
@@ -140,9 +140,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         let mut at = range.start();
         loop {
             let span = VirtRange::aligned(at, shift);
-            let (Some(part), Some(ptes)) =
-                (span.intersection(range), Self::ptes(&self.root, at, self.is_swapper()))
-            else {
+            let (Some(part), Some(ptes)) = (span.intersection(range), self.own_ptes(at)) else {
                 return false;
             };
             if !visit(&ptes, part) {

@@ -51,7 +51,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     /// swapper's; `bits` is all but the frame of its descriptor. Whether it was: if not, nothing was changed.
     ///
     /// # Safety
-    /// As for [`map`](Self::map) and [`new`](Self::new).
+    /// As for [`map`](Self::map) and [`new`](Self::new), and the root has an entry for the range.
     #[inline(always)]
     pub unsafe fn map_page(
         root: &Node<'m, F, M>,
@@ -61,9 +61,8 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     ) -> bool {
         let va = range.start();
         let Some(raw) = Self::page_word(range, phys, bits) else { return false };
-        let Some(ptes) = Self::ptes(root, va, false) else { return false };
-        // SAFETY: the caller vouches for the mapping.
-        unsafe { Self::put_page(&ptes, va, raw) }
+        // SAFETY: the caller vouches for the root and for the mapping.
+        unsafe { Self::ptes(root, va, false).is_some_and(|ptes| Self::put_page(&ptes, va, raw)) }
     }
 
     /// Stores the descriptor of the page at `va` if there is none, for all walks to see. Whether there was none.
@@ -102,7 +101,9 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     ) -> Result<bool, EditError> {
         let (va, depth) = (range.start(), F::LEVELS.len() - 1);
         let Some(raw) = Self::page_word(range, phys, bits) else { return Ok(false) };
-        let Some(above) = Self::table(root, va, false, depth - 1) else { return Ok(false) };
+        // SAFETY: the caller vouches for the root.
+        let above = unsafe { Self::table(root, va, false, depth - 1) };
+        let Some(above) = above else { return Ok(false) };
         let index = above.index(va);
         if above.load(index) != F::Raw::default() {
             return Ok(false);
@@ -140,35 +141,44 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     }
 
     /// The table of ptes for `va`, if it is there and this tree's; `swapper` says that this is swapper's.
+    ///
+    /// # Safety
+    /// The root has an entry for `va`.
     #[inline(always)]
-    pub(super) fn ptes(
+    pub(super) unsafe fn ptes(
         root: &Node<'m, F, M>,
         va: VirtAddr,
         swapper: bool,
     ) -> Option<Node<'m, F, M>> {
-        Self::table(root, va, swapper, F::LEVELS.len() - 1)
+        // SAFETY: the caller answers for it.
+        unsafe { Self::table(root, va, swapper, F::LEVELS.len() - 1) }
     }
 
     /// The table at `depth` for `va`, if it is there and this tree's.
+    ///
+    /// # Safety
+    /// As for [`ptes`](Self::ptes).
     #[inline(always)]
-    fn table(
+    unsafe fn table(
         root: &Node<'m, F, M>,
         va: VirtAddr,
         swapper: bool,
         depth: usize,
     ) -> Option<Node<'m, F, M>> {
-        let (machine, mut table) = (root.machine(), root.table());
+        debug_assert!(root.translates(va));
+        // SAFETY: it is a root; the caller vouches for the entry.
+        let mut node = unsafe { root.at_depth(0) };
         // Unrolled, so that each level's geometry is a constant.
         for depth in 0..depth {
-            // SAFETY: the root, or a table that an entry just read points to.
-            let node = unsafe { Node::<F, M>::new(machine, table, depth) };
             let raw = node.load(node.index(va));
             match F::walk(depth, raw) {
-                Walk::Table(next) if swapper || !F::is_marked(raw) => table = next,
+                Walk::Table(next) if swapper || !F::is_marked(raw) => {
+                    // SAFETY: the entry was just read from the table at this depth.
+                    node = unsafe { Node::new(root.machine(), next, depth + 1) }
+                }
                 _ => return None,
             }
         }
-        // SAFETY: as above.
-        Some(unsafe { Node::new(machine, table, depth) })
+        Some(node)
     }
 }

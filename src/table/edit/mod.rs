@@ -86,7 +86,8 @@ impl<'p, 'm, F: Format, M: Machine> Editor<'p, 'm, F, M> {
     /// An editor of the tree at `root`.
     ///
     /// # Safety
-    /// `root` is the root of a tree whose tables are the machine's, and nobody else edits it meanwhile.
+    /// `root` is the root of a tree whose tables are the machine's, and nobody else edits it meanwhile. If it is
+    /// [short](Node::short_root), no edit is of an address that it has no entry for.
     pub unsafe fn new(machine: &'m M, root: PhysAddr, policy: Policy<'p, 'm>) -> Self {
         // SAFETY: the caller answers for it.
         Self { root: unsafe { Node::new(machine, root, 0) }, policy }
@@ -103,6 +104,13 @@ impl<'p, 'm, F: Format, M: Machine> Editor<'p, 'm, F, M> {
     /// Whether tables at `depth` are the last of a walk.
     const fn is_pte(depth: usize) -> bool {
         depth + 1 == F::LEVELS.len()
+    }
+
+    /// The table of ptes for `va`, if it is there and this tree's.
+    #[inline(always)]
+    fn own_ptes(&self, va: VirtAddr) -> Option<Node<'m, F, M>> {
+        // SAFETY: the root has an entry for what is edited, as `new` was promised.
+        unsafe { Self::ptes(&self.root, va, self.is_swapper()) }
     }
 
     /// The lowest table of this tree's that translates all of `range`.

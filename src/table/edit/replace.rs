@@ -46,7 +46,7 @@ impl<F: Format, M: Machine> Editor<'_, '_, F, M> {
         // SAFETY: the caller vouches for the new frame.
         unsafe {
             // Mapped by this tree, and no larger leaf is left there: it is in a table of ptes.
-            let Some(ptes) = planned(Self::ptes(&self.root, at, self.is_swapper())) else {
+            let Some(ptes) = planned(self.own_ptes(at)) else {
                 return Err(EditError::NotMapped { at });
             };
             ptes.store(index, F::Raw::default());

@@ -40,7 +40,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
             at: node.span(at, index).start(),
             by: node.entry(index),
         };
-        let Some(ptes) = Self::ptes(&self.root, at, self.is_swapper()) else {
+        let Some(ptes) = self.own_ptes(at) else {
             return Err(by(&self.narrow(range), self.narrow(range).index(at)));
         };
         match ptes.indices(range).find(|&index| ptes.load(index) != F::Raw::default()) {
