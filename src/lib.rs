@@ -82,7 +82,7 @@
 //! #     unsafe fn free(&self, table: PhysAddr, level: &'static Level) { unsafe { self.0.free(table, level) } }
 //! #     fn virt(&self, at: PhysAddr) -> *mut u8 { self.0.virt(at) }
 //! # }
-//! # impl Maintenance for Host {
+//! # unsafe impl Maintenance for Host {
 //! #     fn clean(&self, _: *const u8, _: usize) {}
 //! #     fn dsb_ishst(&self) {}
 //! #     fn dsb_ish(&self) {}

@@ -51,7 +51,8 @@ unsafe impl TableMemory for Host {
     }
 }
 
-impl Maintenance for Host {
+// SAFETY: there is no TLB.
+unsafe impl Maintenance for Host {
     fn clean(&self, _: *const u8, _: usize) {}
     fn dsb_ishst(&self) {}
     fn dsb_ish(&self) {}

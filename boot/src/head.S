@@ -51,10 +51,12 @@
 _start:
         cpsid   aif
         setend  le
-        adr     r11, _start
-        mov     r8, r2
-        mrs     r10, cpsr
+        mov     r4, r2
+        mrs     r5, cpsr
         bl      {TO_SVC}
+        adr     r11, _start
+        mov     r8, r4
+        mov     r10, r5
 
 // One CPU goes on, the others sleep where they are, whenever they arrive: this page stays as it is, also where the
 // image moves away from it. Exclusives need not work with the caches off, so the CPUs vote: who sees no

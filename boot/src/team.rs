@@ -106,7 +106,8 @@ impl Team {
         added.expect("nothing else is mapped in a new pgd");
         DOOR.store(door.root().as_u64() as u32, Release);
         // From here on what one CPU forgets, all forget.
-        machine().set_smp(true);
+        // SAFETY: more is forgotten than before.
+        unsafe { machine().set_smp(true) };
         let team = Self { cpus, door: Some(door) };
         for number in 1..team.size() {
             team.start(number);
@@ -225,7 +226,8 @@ impl Drop for Team {
                 mailbox.state.load(Acquire) == AWAY && cpus::is_gone(affinity)
             });
         }
-        machine().set_smp(false);
+        // SAFETY: all others are away.
+        unsafe { machine().set_smp(false) };
         let Some(mut door) = self.door.take() else { return };
         // SAFETY: this CPU, the only one that runs, is on other tables.
         unsafe {

@@ -125,8 +125,7 @@ fn offline() {
         let view: SwapperView<'static, Active, Machine> = kernel::kernel().view;
         let root = view.root().table();
         // SAFETY: never.
-        let stored =
-            unsafe { offline::store(routine, core::ptr::null(), root, Default::default()) };
+        let stored = unsafe { offline::store(routine, root, Default::default()) };
         check!(stored.is_ok());
     }
 }

@@ -4,7 +4,9 @@
 use core::ops::RangeInclusive;
 
 use super::barrier::{ISH, dsb, isb};
-use super::cp15::{BPIALLIS, CTR, DCCIMVAC, DCCMVAU, ICIMVAU};
+use super::cp15::{CTR, DCCIMVAC, DCCMVAU, ICIMVAU};
+use super::mmu;
+use super::tlb::{self, Reach};
 
 /// Bytes of the shortest data or unified cache line (CTR.DminLine, DDI 0406C B4.1).
 #[inline]
@@ -55,6 +57,11 @@ pub fn flush_to_coherency(from: *const u8, bytes: usize) {
     }
 }
 
+/// Makes every CPU that there can be forget branch predictions.
+pub(super) fn forget_predictions() {
+    tlb::predictions(if mmu::has_broadcast() { Reach::InnerShareable } else { Reach::Local });
+}
+
 /// Makes instructions just written at `from` ready to run, on every CPU of the inner shareable domain but for
 /// their ISB (DDI 0406C B2.2.9).
 pub fn publish_code(from: *const u8, bytes: usize) {
@@ -64,8 +71,7 @@ pub fn publish_code(from: *const u8, bytes: usize) {
         // SAFETY: instruction caches hold copies only.
         unsafe { ICIMVAU::write(at as u32) }
     }
-    // SAFETY: a prediction forgotten costs time only.
-    unsafe { BPIALLIS::write(0) }
+    forget_predictions();
     // Without it the invalidation may be incomplete when the ISB refetches.
     dsb(ISH);
     isb();

@@ -1,10 +1,11 @@
 //! The MMU: what state it is in, which tables it walks, and what it answers when asked.
 
-use super::barrier::{ISH, dsb, isb};
+use super::barrier::{ISH, NSH, dsb, isb};
 use super::cp15::{
     ATS1CPR, ATS1CPW, ATS1CUR, ATS1CUW, CONTEXTIDR, DACR, ID_MMFR0, ID_MMFR3, NMRR, PAR, PAR_64,
     PRRR, SCTLR, TTBCR, TTBR0, TTBR0_64, TTBR1, TTBR1_64,
 };
+use super::tlb::{self, Reach};
 use crate::addr::{PhysAddr, VirtAddr};
 use crate::attr::Asid;
 use crate::format::control::{Answer, Registers};
@@ -110,6 +111,8 @@ pub fn root() -> PhysAddr {
 /// - `root` holds published tables that map all that this CPU uses, the running code, its stack and its
 ///   vectors above all, in leaves of the same memory types and sizes as the tables before (DDI 0406C B3.10.1).
 ///   Where sizes differ, as behind a boot loader's or an early map: [`offline::set_root`](super::offline::set_root).
+/// - Edits of the tables reach this CPU: their machine broadcasts ([`set_smp`](super::Armv7::set_smp)) if another CPU
+///   makes them.
 /// - CONTEXTIDR holds ASID 0 in the classic format, as it does unless a switch wrote another.
 /// - Global translations that the TLB holds, and those under ASID 0, stay true, or are invalidated before they are used.
 pub unsafe fn set_root(root: PhysAddr) {
@@ -121,6 +124,14 @@ pub unsafe fn set_root(root: PhysAddr) {
     dsb(ISH);
     // SAFETY: the caller's promise.
     unsafe { set_ttbr0(Active::ttbr0(root, Asid(0))) };
+    isb();
+    forget_predictions();
+}
+
+/// What was predicted by translations that changed without a change of ASID (DDI 0406C B2.2.9).
+fn forget_predictions() {
+    tlb::predictions(Reach::Local);
+    dsb(NSH);
     isb();
 }
 
@@ -167,6 +178,7 @@ pub unsafe fn set_split(upper: Option<(&'static Split, PhysAddr)>) {
         TTBCR::write(Active::ttbcr(upper.map(|(split, _)| split)));
     }
     isb();
+    forget_predictions();
 }
 
 /// Whether privileged-execute-never exists (ID_MMFR0.VMSA, DDI 0406C B4.1).
@@ -182,6 +194,12 @@ pub fn has_lpae() -> bool {
 /// Whether supersections exist, and with them 40-bit classic mappings (ID_MMFR3.Supersec, 0 where they do).
 pub fn has_supersections() -> bool {
     ID_MMFR3::read() >> 28 == 0
+}
+
+/// Whether maintenance can reach other CPUs (ID_MMFR3.MaintBcst): the Multiprocessing Extensions bring the operations
+/// that do, and without them no other CPU is coherent (DDI 0406C B4.1).
+pub fn has_broadcast() -> bool {
+    ID_MMFR3::read() >> 12 & 0xF != 0
 }
 
 /// Whether table walks see the data cache (ID_MMFR3.CohWalk, DDI 0406C B4.1).

@@ -38,7 +38,8 @@ pub struct Armv7<T> {
 
 impl<T: TableMemory> Armv7<T> {
     /// Asks the CPU whether table walks see its data cache (ID_MMFR3.CohWalk), and for its line length.
-    /// Maintenance reaches this CPU alone until [`set_smp`](Self::set_smp).
+    /// Maintenance reaches this CPU alone until [`set_smp`](Self::set_smp): a machine for each memory, and one for all
+    /// tables that CPUs walk.
     pub fn new(memory: T) -> Self {
         let clean = (!mmu::walks_are_coherent()).then(cache::data_line);
         Self { memory, clean, smp: AtomicBool::new(false) }
@@ -50,7 +51,10 @@ impl<T: TableMemory> Armv7<T> {
     }
 
     /// Whether maintenance is broadcast from here on: set before a second CPU goes coherent.
-    pub fn set_smp(&self, smp: bool) {
+    ///
+    /// # Safety
+    /// Where it no longer is, no other CPU walks tables of this machine's any more, nor will before it is again.
+    pub unsafe fn set_smp(&self, smp: bool) {
         self.smp.store(smp, Ordering::Release);
     }
 
@@ -216,7 +220,8 @@ const fn is_long<D>() -> bool {
     size_of::<D>() == size_of::<u64>()
 }
 
-impl<T: TableMemory> Maintenance for Armv7<T> {
+// SAFETY: one instruction each, the one that it says.
+unsafe impl<T: TableMemory> Maintenance for Armv7<T> {
     #[inline]
     fn clean(&self, from: *const u8, bytes: usize) {
         if let Some(line) = self.clean {
@@ -265,7 +270,8 @@ impl<T: TableMemory> Maintenance for Armv7<T> {
     }
 }
 
-impl<T: TableMemory> Mmu for Armv7<T> {
+// SAFETY: one instruction each, the one that it says.
+unsafe impl<T: TableMemory> Mmu for Armv7<T> {
     #[inline(always)]
     unsafe fn set_ttbr0(&self, value: u64) {
         // SAFETY: the caller answers for it.
@@ -289,13 +295,15 @@ impl<T: TableMemory> Mmu for Armv7<T> {
     }
 }
 
-impl<T: TableMemory> CodeMaintenance for Armv7<T> {
+// SAFETY: one instruction each, the one that it says.
+unsafe impl<T: TableMemory> CodeMaintenance for Armv7<T> {
     fn publish_code(&self, range: VirtRange) {
         cache::publish_code(range.start().0 as *const u8, range.bytes() as usize);
     }
 }
 
-impl<T: TableMemory> LocalMaintenance for Armv7<T> {
+// SAFETY: one instruction each, the one that it says.
+unsafe impl<T: TableMemory> LocalMaintenance for Armv7<T> {
     #[inline]
     fn tlbimvaa_local(&self, va: VirtAddr) {
         tlb::page_everywhere(Reach::Local, va);

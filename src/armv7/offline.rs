@@ -11,7 +11,6 @@ use core::arch::{asm, global_asm};
 use core::fmt;
 
 use super::barrier::{SY, dsb};
-use super::cache;
 use crate::addr::{PhysAddr, VirtAddr};
 use crate::attr::Asid;
 use crate::format::control::{Registers, sctlr};
@@ -22,8 +21,8 @@ pub type Raw = <Active as Format>::Raw;
 
 // Arguments: r1 what to do, r0, r2 and r3 with what. No stack: it is not there.
 // r1 = 0: r2 (and r3) is TTBR0. Else r0 is the physical address of an entry, r2 (and r3) its descriptor.
-// - The entry's line was cleaned to the point of coherency. Until the data cache is off it may have been
-//   fetched again, unchanged: it is invalidated, and cannot come back while C = 0.
+// - The entry's line is cleaned and invalidated to the point of coherency once the data cache is off: what its
+//   neighbours hold is in memory, and it cannot come back while C = 0.
 // - The store goes past the caches, so walks find it in memory.
 // - TLBIALL takes the old translations, BPIALL what was predicted through them (B3.10.2).
 global_asm!(
@@ -45,7 +44,7 @@ global_asm!(
     ".endif",
     "b 2f",
     "1:",
-    "mcr p15, 0, r0, c7, c6, 1", // DCIMVAC
+    "mcr p15, 0, r0, c7, c14, 1", // DCCIMVAC
     "dsb",
     ".if {LPAE}",
     "strd r2, r3, [r0]",
@@ -90,7 +89,7 @@ impl fmt::Display for OutOfReach {
 
 impl core::error::Error for OutOfReach {}
 
-/// Writes `value` to the entry at `entry`, which lies at `entry_phys`, with the MMU off.
+/// Writes `value` to the entry that lies at `entry`, with the MMU off.
 ///
 /// `routine_phys` is the physical address of [`routine`]. Every TLB entry of this CPU is forgotten; the
 /// mapping of the routine may be removed as any other.
@@ -102,18 +101,13 @@ impl core::error::Error for OutOfReach {}
 /// - In the tables in use, and in those that `value` makes of them, the page at `routine_phys` is mapped to
 ///   itself, global or not, for privileged execution.
 /// - `value` maps all that this CPU uses as it was mapped before: the caller's code, its stack, the vectors.
-/// - `entry` is an aligned descriptor in a table that only this CPU may write, at `entry_phys`.
+/// - An aligned descriptor lies at `entry`, in a table that only this CPU may write. No other CPU or device
+///   writes in its cache line meanwhile: not even a table beside it, as another pgd's root of 32 bytes.
 /// - No other CPU runs on these tables.
-pub unsafe fn store(
-    routine_phys: PhysAddr,
-    entry: *const Raw,
-    entry_phys: PhysAddr,
-    value: Raw,
-) -> Result<(), OutOfReach> {
-    let (routine, entry_phys) = (reachable(routine_phys)?, reachable(entry_phys)?);
-    cache::flush_to_coherency(entry.cast(), size_of::<Raw>());
+pub unsafe fn store(routine_phys: PhysAddr, entry: PhysAddr, value: Raw) -> Result<(), OutOfReach> {
+    let (routine, entry) = (reachable(routine_phys)?, reachable(entry)?);
     // SAFETY: the caller's promise.
-    unsafe { run(routine, entry_phys, What::Entry, value.as_u64()) };
+    unsafe { run(routine, entry, What::Entry, value.as_u64()) };
     Ok(())
 }
 
@@ -159,6 +153,7 @@ unsafe fn run(routine: u32, at: u32, what: What, with: u64) {
         let routine: unsafe extern "C" fn(u32, What, u64) =
             core::mem::transmute::<*const (), _>(routine as *const ());
         routine(at, what, with);
-        asm!("msr cpsr_c, {}", in(reg) cpsr, options(nostack));
+        // The extension byte has the mask of asynchronous aborts.
+        asm!("msr cpsr_cx, {}", in(reg) cpsr, options(nostack));
     }
 }

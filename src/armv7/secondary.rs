@@ -54,8 +54,9 @@ global_asm!(
     "armv7a_mm_secondary:",
     "cpsid aif",
     "setend le",
-    "mov r8, r0",
+    "mov r4, r0",
     "bl armv7a_mm_to_svc",
+    "mov r8, r4",
     "bl armv7a_mm_caches_off",
     "bl armv7a_mm_join_coherency",
     // Nothing from before is believed; then the registers, then the MMU (B3.2.4).

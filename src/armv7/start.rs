@@ -12,18 +12,18 @@ global_asm!(
     ".arm",
     ".arch_extension virt",
     ".balign 4",
-    // From any privileged mode to SVC, interrupts masked. Changes r0 and r12.
+    // From any privileged mode to SVC, interrupts masked. Changes r0 and r1; FIQ mode has its own r8 to r12.
     // What the hypervisor's registers hold at reset is unknown but for some bits of HDCR and HCPTR (DDI 0406C
     // B1.9.1): nothing is to trap, and the guest sees the CPU as it is.
     ".global armv7a_mm_to_svc",
     "armv7a_mm_to_svc:",
-    "mov r12, lr", // another mode has another
+    "mov r1, lr", // another mode has another
     "mrs r0, cpsr",
     "and r0, r0, #0x1F",
     "cmp r0, #0x1A",
     "beq .Larmv7a_mm_from_hyp",
     "msr cpsr_c, #0xD3",
-    "bx r12",
+    "bx r1",
     ".Larmv7a_mm_from_hyp:",
     "mov r0, #0",
     "mcr p15, 4, r0, c1, c1, 0",  // HCR
@@ -43,7 +43,7 @@ global_asm!(
     "mcr p15, 4, r0, c14, c1, 0",
     "movw r0, #0x1D3",            // SVC, interrupts and asynchronous aborts masked
     "msr spsr_cxsf, r0",          // not SPSR_hyp, which Hyp mode itself cannot name (B9.3.10)
-    "msr elr_hyp, r12",
+    "msr elr_hyp, r1",
     "eret",
     // MMU and data cache off. The level 1 data cache is this CPU's own: it is invalidated by set and way (B2.2.6), for
     // it may hold anything after reset, and cleaned too should it have been on. Outer levels are shared. Changes
@@ -116,7 +116,8 @@ global_asm!(
 );
 
 unsafe extern "C" {
-    /// From any privileged mode, Hyp too, to SVC with interrupts masked. Changes r0, r12 and the flags.
+    /// From any privileged mode, Hyp too, to SVC with interrupts masked. Changes r0, r1 and the flags; what is to be kept lies in r2 to r7, as
+    /// FIQ mode has its own r8 to r12.
     ///
     /// # Safety
     /// From assembly alone.

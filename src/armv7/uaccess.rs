@@ -27,53 +27,61 @@
 use core::fmt;
 
 use super::barrier::{ISH, dsb, isb};
-use super::cache::{data_line, instruction_line, lines};
-use super::cp15::{BPIALLIS, DACR, TTBCR};
+use super::cache::{data_line, forget_predictions, instruction_line, lines};
+use super::cp15::{DACR, TTBCR};
 use super::user_copy;
 use crate::addr::{VirtAddr, VirtRange};
 use crate::format::Active;
 use crate::format::control::Registers;
 
-/// What the register said that opens and closes user space, to be restored.
+/// Whether user space was open, to be restored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use = "what was open before stays closed"]
-pub struct Saved(u32);
+pub struct Saved {
+    open: bool,
+}
 
 impl Saved {
     /// As user mode needs it: open.
     pub fn for_user_mode() -> Self {
-        Self(Active::with_user_open(register(), true))
+        Self { open: true }
     }
 
     /// Whether user space was open.
     pub fn was_open(self) -> bool {
-        self.0 == Active::with_user_open(self.0, true)
+        self.open
     }
 
-    /// User space is open or closed again, as it was.
+    /// User space is open or closed again, as it was; what else the register says stays.
     #[inline(always)]
     pub fn restore(self) {
-        // SAFETY: it was so before, and the kernel ran.
-        unsafe { set_register(self.0) }
+        // SAFETY: open it may be at any time, and who closed it answered for that.
+        unsafe { set_register(Active::with_user_open(register(), self.open)) }
     }
+}
+
+/// Whether `value`, of [`register`], has user space open.
+#[inline(always)]
+fn says_open(value: u32) -> bool {
+    value == Active::with_user_open(value, true)
 }
 
 /// Closes user space to privileged accesses of this CPU. Returns what was.
 ///
 /// # Safety
-/// `Layout::user_can_be_closed`, TTBR1 is in charge where that says so (`mmu::set_split`), and under LPAE ASID 0 is
-/// no address space's.
+/// `Layout::user_can_be_closed`, TTBR1 is in charge where that says so (`mmu::set_split`) for as long as the answer is
+/// kept, and under LPAE ASID 0 is no address space's.
 #[inline(always)]
 pub unsafe fn close() -> Saved {
     let was = register();
     // SAFETY: the caller's promise.
     unsafe { set_register(Active::with_user_open(was, false)) }
-    Saved(was)
+    Saved { open: says_open(was) }
 }
 
 /// Whether this CPU's privileged accesses reach user space.
 pub fn is_open() -> bool {
-    Saved(register()).was_open()
+    says_open(register())
 }
 
 /// Opens user space while `run` runs. `user` is what of it may be reached: `Layout::user`.
@@ -85,7 +93,7 @@ pub fn open<R>(user: VirtRange, run: impl FnOnce(&User) -> R) -> R {
     // SAFETY: what user mode can reach at any time; memory that Rust knows of is none of that.
     unsafe { set_register(Active::with_user_open(was, true)) }
     let result = run(&User { range: user });
-    Saved(was).restore();
+    Saved { open: says_open(was) }.restore();
     result
 }
 
@@ -192,8 +200,7 @@ impl User {
             }
             dsb(ISH);
         }
-        // SAFETY: a prediction forgotten costs time only.
-        unsafe { BPIALLIS::write(0) }
+        forget_predictions();
         dsb(ISH);
         isb();
         Ok(())

@@ -65,6 +65,7 @@ pub enum TableKind {
 
 /// The geometry of one level of a format's tables.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Level {
     /// The kind of table.
     pub kind: TableKind,
@@ -232,9 +233,20 @@ impl fmt::Display for EncodeError {
 
 impl core::error::Error for EncodeError {}
 
-/// A descriptor as the hardware reads it: `u32` or `u64`.
+/// What the table code relies on with its pointers is this crate's to say: no other format, no other word.
+mod sealed {
+    pub trait Format {}
+    pub trait Descriptor {}
+    impl Format for super::Classic {}
+    impl Format for super::Lpae {}
+    impl Descriptor for u32 {}
+    impl Descriptor for u64 {}
+}
+
+/// A descriptor as the hardware reads it: `u32` or `u64`, and nothing else.
 pub trait Descriptor:
-    Copy
+    sealed::Descriptor
+    + Copy
     + Eq
     + Hash
     + fmt::Debug
@@ -303,8 +315,8 @@ pub enum Walk {
     Fault,
 }
 
-/// A page-table format.
-pub trait Format: Copy + Eq + fmt::Debug + Send + Sync + 'static {
+/// A page-table format: [`Classic`] or [`Lpae`], and no other.
+pub trait Format: sealed::Format + Copy + Eq + fmt::Debug + Send + Sync + 'static {
     /// What the format is called in output: `classic` or `lpae`.
     const NAME: &'static str;
     /// The levels, root first: two or three.

@@ -94,6 +94,7 @@ impl<'m, F: Registers, M: Machine + Mmu, const CPUS: usize, const ASIDS: usize>
     /// - This is the CPU of that number, and interrupts are masked, or no handler switches or asks what is
     ///   [running](Self::running). With low vectors in the classic format interrupts, FIQs and asynchronous aborts are
     ///   masked: while the ASID changes, nothing is mapped at address 0.
+    /// - The machine's maintenance reaches every CPU that switches so (`Armv7::set_smp`).
     /// - The context's root is a [`Pgd`](super::Pgd)'s of the same swapper, neither freed nor being freed, and its
     ///   [`set_context`](super::Pgd::set_context) was told of this context.
     /// - The CPU was in address spaces by this `Contexts` alone since its TLB was last invalidated, and nobody relies on

@@ -167,7 +167,10 @@ pub unsafe trait TableMemory {
 /// Each method is one instruction, or nothing where this machine does not need it: walks that snoop the
 /// data cache need no cleaning, a uniprocessor needs no broadcast. The recipes that combine them stand in
 /// [`flush`](super::flush).
-pub trait Maintenance {
+///
+/// # Safety
+/// Each does what it says, for every CPU that walks tables of this machine's: behind it tables are freed.
+pub unsafe trait Maintenance {
     /// Cleans the data cache lines of `bytes` bytes at `from` to the point of unification (DCCMVAU), where
     /// table walks do not see the data cache (ID_MMFR3.CohWalk = 0).
     fn clean(&self, from: *const u8, bytes: usize);
@@ -190,7 +193,10 @@ pub trait Maintenance {
 }
 
 /// What keeps instruction fetches in step with stores: for kernels that load code.
-pub trait CodeMaintenance {
+///
+/// # Safety
+/// As for [`Maintenance`].
+pub unsafe trait CodeMaintenance {
     /// Makes instructions just written to `range` ready to run, on every CPU but for its ISB: cleans data lines to the
     /// point of unification, then invalidates instruction lines and branch predictions, with barriers between and
     /// behind (DDI 0406C B2.2.9).
@@ -198,7 +204,10 @@ pub trait CodeMaintenance {
 }
 
 /// What one CPU does for itself, where no other uses the address.
-pub trait LocalMaintenance {
+///
+/// # Safety
+/// As for [`Maintenance`], but for this CPU alone.
+pub unsafe trait LocalMaintenance {
     /// TLBIMVAA: this CPU forgets the page at `va` in every address space.
     fn tlbimvaa_local(&self, va: VirtAddr);
     /// DSB NSH: this CPU's earlier stores and maintenance are complete.

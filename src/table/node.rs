@@ -295,7 +295,7 @@ impl<'m, F: Format, M: TableMemory> Node<'m, F, M> {
     /// Copies the descriptors in `range` from a table of the same depth to this one, which no walk reaches.
     ///
     /// # Safety
-    /// As for [`store`](Self::store), for each of them.
+    /// As for [`store`](Self::store), for each of them; the other table has them.
     #[inline]
     pub unsafe fn copy_unlinked(&self, from: &Self, range: Range<usize>) {
         let (at, count) = self.part(range.clone());

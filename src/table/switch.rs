@@ -22,7 +22,10 @@ use crate::attr::Asid;
 use crate::format::control::Registers;
 
 /// The instructions that change what this CPU translates by. Each method is one instruction, on this CPU alone.
-pub trait Mmu: Maintenance {
+///
+/// # Safety
+/// As for [`Maintenance`], but for this CPU alone.
+pub unsafe trait Mmu: Maintenance {
     /// Writes TTBR0: MCR, or MCRR under LPAE.
     ///
     /// # Safety

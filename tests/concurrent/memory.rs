@@ -87,7 +87,8 @@ unsafe impl TableMemory for Memory {
     }
 }
 
-impl Maintenance for Memory {
+// SAFETY: the model does what it is told.
+unsafe impl Maintenance for Memory {
     fn clean(&self, _: *const u8, _: usize) {}
     fn dsb_ishst(&self) {}
     fn dsb_ish(&self) {}

@@ -48,7 +48,8 @@ unsafe impl TableMemory for FromZero {
     }
 }
 
-impl Maintenance for FromZero {
+// SAFETY: there is no TLB.
+unsafe impl Maintenance for FromZero {
     fn clean(&self, _: *const u8, _: usize) {}
     fn dsb_ishst(&self) {}
     fn dsb_ish(&self) {}

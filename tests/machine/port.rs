@@ -155,7 +155,8 @@ impl Sim {
     }
 }
 
-impl Maintenance for Sim {
+// SAFETY: the model does what it is told.
+unsafe impl Maintenance for Sim {
     fn clean(&self, from: *const u8, bytes: usize) {
         self.with(|state| {
             let Some(lines) = state.memory.lines(from, bytes) else {

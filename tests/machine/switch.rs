@@ -59,7 +59,8 @@ impl Sim {
     }
 }
 
-impl Mmu for Sim {
+// SAFETY: the model does what it is told.
+unsafe impl Mmu for Sim {
     unsafe fn set_ttbr0(&self, value: u64) {
         let cpu = self.state().cpu;
         self.write_regs(cpu, |regs| regs.ttbr0 = value);

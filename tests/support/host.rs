@@ -366,7 +366,8 @@ unsafe impl<F: Format> TableMemory for OneByOne<'_, F> {
     }
 }
 
-impl<F: Format> Maintenance for Host<F> {
+// SAFETY: the model does what it is told.
+unsafe impl<F: Format> Maintenance for Host<F> {
     fn clean(&self, from: *const u8, bytes: usize) {
         let mut state = self.state.borrow_mut();
         let start = state.arena.offset(from);
@@ -424,13 +425,15 @@ impl<F: Format> Maintenance for Host<F> {
     }
 }
 
-impl<F: Format> CodeMaintenance for Host<F> {
+// SAFETY: the model does what it is told.
+unsafe impl<F: Format> CodeMaintenance for Host<F> {
     fn publish_code(&self, range: VirtRange) {
         self.state.borrow_mut().log.push(Op::Code(range));
     }
 }
 
-impl<F: Format> LocalMaintenance for Host<F> {
+// SAFETY: the model does what it is told.
+unsafe impl<F: Format> LocalMaintenance for Host<F> {
     fn tlbimvaa_local(&self, va: VirtAddr) {
         self.state.borrow_mut().invalidate(Op::Local(va), Some(va));
     }

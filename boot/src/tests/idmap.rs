@@ -2,7 +2,7 @@
 
 use core::arch::asm;
 
-use armv7a_mm::addr::{VirtAddr, VirtRange};
+use armv7a_mm::addr::{PhysAddr, VirtAddr, VirtRange};
 use armv7a_mm::armv7::barrier::{SY, dsb};
 use armv7a_mm::armv7::mmu::{self, Query, WalkState};
 use armv7a_mm::armv7::{offline, vectors};
@@ -48,20 +48,20 @@ fn remove(space: &mut Space) -> Result<(), EditError> {
     unsafe { space.identity_mapping_del(routine()) }.map(|flush| flush.pay())
 }
 
-/// Runs the routine itself, back to the tables in use, with `before` in r4 to r11; what is in them afterwards.
+/// Runs the routine itself, on to the tables at `root`, with `before` in r4 to r11; what is in them afterwards.
 /// No Rust function in between keeps them.
-fn with_registers(before: &[u32; 8]) -> [u32; 8] {
+fn with_registers(before: &[u32; 8], root: PhysAddr) -> [u32; 8] {
     let mut after = [0; 8];
-    let ttbr0 = Active::ttbr0(mmu::root(), Asid(0));
+    let ttbr0 = Active::ttbr0(root, Asid(0));
     dsb(SY);
-    // SAFETY: the space in use maps the routine to itself, and stays in use: with r0 = 0 the routine loads
-    // TTBR0 from r2 and r3. Interrupts are masked. What is changed here is put back, or given up.
+    // SAFETY: the space in use and the next map the routine to itself, and the kernel alike: with r1 = 0 the routine
+    // loads TTBR0 from r2 and r3. Interrupts are masked. What is changed here is put back, or given up.
     unsafe {
         asm!(
             "push {{r4-r11}}",
             "push {{r0, r1}}",
             "ldm r0, {{r4-r11}}",
-            "mov r0, #0",
+            "mov r1, #0",
             "blx r12",
             "pop {{r0, r1}}",
             "stm r1, {{r4-r11}}",
@@ -77,6 +77,9 @@ fn with_registers(before: &[u32; 8]) -> [u32; 8] {
     after
 }
 
+/// In CPSR: the mode, and what is masked, asynchronous aborts too.
+const MASKS: u32 = 0x1FF;
+
 /// CPSR: mode, masks, flags.
 fn cpsr() -> u32 {
     let cpsr;
@@ -87,7 +90,7 @@ fn cpsr() -> u32 {
 
 fn off_and_on() {
     let mut spare = Spare::new();
-    let mut space = space();
+    let mut space = self::space();
     space.enter();
     // Plain stores: some of it is in the cache alone when that goes off.
     let memory = spare.page();
@@ -97,12 +100,15 @@ fn off_and_on() {
         // SAFETY: spare memory, in the linear map.
         unsafe { words.add(i).write(pattern(i)) };
     }
-    let state = (WalkState::read(), vectors::base(), cpsr() & 0xFF);
+    let state = (WalkState::read(), vectors::base(), cpsr() & MASKS);
     let registers = [4, 5, 6, 7, 8, 9, 10, 11].map(|i| 0x1111_1111 * i);
-    for _ in 0..3 {
-        check_eq!(with_registers(&registers), registers);
+    let other = self::space();
+    for next in [&other, &space, &other, &space] {
+        check_eq!(with_registers(&registers, next.root()), registers);
+        check_eq!(mmu::root(), next.root());
     }
-    check_eq!((WalkState::read(), vectors::base(), cpsr() & 0xFF), state);
+    drop(other);
+    check_eq!((WalkState::read(), vectors::base(), cpsr() & MASKS), state);
     // SAFETY: as above.
     let kept = (0..1024).all(|i| unsafe { words.add(i).read() } == pattern(i));
     check!(kept, "memory changed");
@@ -113,16 +119,26 @@ fn off_and_on() {
 }
 
 fn between() {
+    let before = cpsr() & MASKS;
     let here = space();
     let there = space();
     here.enter();
     for space in [&there, &here] {
         let routine = image::placement().phys(offline::routine());
-        // SAFETY: both map the routine to itself, and the kernel alike.
-        let gone = unsafe { offline::set_root(routine, space.root()) };
-        check_eq!(gone, Ok(()));
-        check_eq!(mmu::root(), space.root());
+        // Asynchronous aborts, masked and not: so they are afterwards.
+        for masks in [0x1D3, 0xD3] {
+            // SAFETY: the mode is this one, and no abort is waiting. Both map the routine to itself, and the kernel alike.
+            let gone = unsafe {
+                asm!("msr cpsr_cx, {}", in(reg) masks, options(nostack));
+                offline::set_root(routine, space.root())
+            };
+            check_eq!(gone, Ok(()));
+            check_eq!(cpsr() & MASKS, masks);
+            check_eq!(mmu::root(), space.root());
+        }
     }
+    // SAFETY: as it was.
+    unsafe { asm!("msr cpsr_cx, {}", in(reg) before, options(nostack)) };
 }
 
 fn sizes() {

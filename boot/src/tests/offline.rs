@@ -45,9 +45,8 @@ fn last_step(va: VirtAddr) -> Option<Step> {
 fn store(step: &Step, raw: offline::Raw) {
     let offset = (step.index << step.level.entry_shift) as u64;
     let phys = PhysAddr::truncate(step.table.as_u64() + offset);
-    let entry = support::alias(phys).0 as *const offline::Raw;
     // SAFETY: the routine is mapped to itself, and what the tests store maps the kernel as before.
-    let stored = unsafe { offline::store(routine(), entry, phys, raw) };
+    let stored = unsafe { offline::store(routine(), phys, raw) };
     stored.expect("image and tables lie below 4 GiB");
 }
 

@@ -176,9 +176,12 @@ impl Space {
     pub fn fork(&mut self) -> Result<Self, OutOfMemory> {
         let mut child = Self { pgd: swapper().lock().pgd_alloc()?, areas: self.areas };
         for range in self.areas.iter().filter_map(Area::range) {
-            let frames = &mut *FRAMES.lock();
+            let mut frames = FRAMES.lock();
             // SAFETY: writing faults from here on, and the fault is made good.
-            match unsafe { self.pgd.copy_on_write(&mut child.pgd, range, frames) } {
+            let shared = unsafe { self.pgd.copy_on_write(&mut child.pgd, range, &mut *frames) };
+            // The child's frames go back there.
+            drop(frames);
+            match shared {
                 Ok(flush) => flush.pay(),
                 Err(_) => {
                     child.free();

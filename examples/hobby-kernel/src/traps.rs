@@ -109,11 +109,24 @@ extern "C" fn irq(registers: &mut Registers) {
     closed(|| interrupts::handle(registers));
 }
 
-/// An instruction cannot be fetched.
+/// An instruction cannot be fetched: of the kernel's own, one in a module that this address space does not have yet.
 extern "C" fn prefetch(registers: &mut Registers) {
     let (fault, far) = (Active::decode_fault(IFSR::read(), true), IFAR::read());
-    assert!(registers.are_users(), "{}", fault.at(far));
-    closed(|| user_fault(registers, &fault, far));
+    closed(|| match registers.are_users() {
+        true => user_fault(registers, &fault, far),
+        false => assert!(sync(&fault, far), "{}", fault.at(far)),
+    });
+}
+
+/// Whether the kernel's access succeeds now: swapper's entry was copied.
+fn sync(fault: &Fault, far: u32) -> bool {
+    // SAFETY: this CPU walks these tables.
+    let verdict =
+        unsafe { do_translation_fault(swapper::view(), mmu::root(), fault, VirtAddr(far), false) };
+    if verdict == Verdict::Retry {
+        SYNCED.store(SYNCED.load(Relaxed) + 1, Relaxed);
+    }
+    verdict == Verdict::Retry
 }
 
 /// A data access failed. Of the kernel's own, most are first uses of what swapper maps since this address space was made:
@@ -124,13 +137,9 @@ extern "C" fn data(registers: &mut Registers) {
         if registers.are_users() {
             return user_fault(registers, &Active::decode_fault(fsr, false), far);
         }
-        let fault = Active::decode_fault(fsr, false);
-        let (view, far) = (swapper::view(), VirtAddr(far));
-        // SAFETY: this CPU walks these tables.
-        match unsafe { do_translation_fault(view, mmu::root(), &fault, far, false) } {
-            Verdict::Retry => SYNCED.store(SYNCED.load(Relaxed) + 1, Relaxed),
+        if !sync(&Active::decode_fault(fsr, false), far) {
             // Decoded again: so the path above need not keep all that a fault is.
-            _ => kernel_fault(registers, &Active::decode_fault(fsr, false), far.0),
+            kernel_fault(registers, &Active::decode_fault(fsr, false), far);
         }
     });
 }

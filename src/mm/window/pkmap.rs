@@ -112,23 +112,26 @@ impl<const N: usize> Pkmap<N> {
     /// or goes to somebody who must not find it mapped here.
     ///
     /// # Errors
-    /// [`WindowError::Edit`] where somebody else unmapped a slot.
+    /// [`WindowError::Edit`] where somebody else unmapped a slot; those before it are free.
     pub fn purge<F: Format, M: Machine>(
         &mut self,
         swapper: &mut Swapper<'_, F, M>,
     ) -> Result<(), WindowError> {
         let mut owed: Option<Flush<'_, F, M>> = None;
-        let mut index = 0;
+        let (mut index, mut done) = (0, Ok(()));
         while index < self.len {
             let idle = self.slots[index..self.len].iter().take_while(|slot| slot.is_idle()).count();
             if idle > 0 {
                 let run = VirtRange::page(self.at(index));
                 let run = run.hull(VirtRange::page(self.at(index + idle - 1)));
                 // SAFETY: nobody uses them.
-                let flush = unsafe { swapper.unmap(run) }?;
-                match &mut owed {
-                    Some(owed) => owed.merge(flush),
-                    none => *none = Some(flush),
+                match (unsafe { swapper.unmap(run) }, &mut owed) {
+                    (Ok(flush), Some(owed)) => owed.merge(flush),
+                    (Ok(flush), none) => *none = Some(flush),
+                    (Err(error), _) => {
+                        done = Err(error.into());
+                        break;
+                    }
                 }
             }
             index += idle + 1;
@@ -137,10 +140,10 @@ impl<const N: usize> Pkmap<N> {
         if let Some(owed) = owed {
             owed.pay();
         }
-        for slot in self.slots.iter_mut().filter(|slot| slot.is_idle()) {
+        for slot in self.slots.iter_mut().take(index).filter(|slot| slot.is_idle()) {
             *slot = Slot::FREE;
         }
-        Ok(())
+        done
     }
 
     fn at(&self, index: usize) -> VirtAddr {
