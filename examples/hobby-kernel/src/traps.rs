@@ -112,21 +112,28 @@ extern "C" fn irq(registers: &mut Registers) {
 /// An instruction cannot be fetched: of the kernel's own, one in a module that this address space does not have yet.
 extern "C" fn prefetch(registers: &mut Registers) {
     let (fault, far) = (Active::decode_fault(IFSR::read(), true), IFAR::read());
-    closed(|| match registers.are_users() {
-        true => user_fault(registers, &fault, far),
-        false => assert!(sync(&fault, far), "{}", fault.at(far)),
+    closed(|| {
+        if registers.are_users() {
+            return user_fault(registers, &fault, far);
+        }
+        match judge(&fault, far) {
+            Verdict::Retry => note_sync(),
+            _ => panic!("{}", fault.at(far)),
+        }
     });
 }
 
-/// Whether the kernel's access succeeds now: swapper's entry was copied.
-fn sync(fault: &Fault, far: u32) -> bool {
+/// What to do about the kernel's own access: the library copies swapper's entry where that is all that is missing.
+#[inline(always)]
+fn judge(fault: &Fault, far: u32) -> Verdict {
     // SAFETY: this CPU walks these tables.
-    let verdict =
-        unsafe { do_translation_fault(swapper::view(), mmu::root(), fault, VirtAddr(far), false) };
-    if verdict == Verdict::Retry {
-        SYNCED.store(SYNCED.load(Relaxed) + 1, Relaxed);
-    }
-    verdict == Verdict::Retry
+    unsafe { do_translation_fault(swapper::view(), mmu::root(), fault, VirtAddr(far), false) }
+}
+
+/// Notes that an entry was copied.
+#[inline(always)]
+fn note_sync() {
+    SYNCED.store(SYNCED.load(Relaxed) + 1, Relaxed);
 }
 
 /// A data access failed. Of the kernel's own, most are first uses of what swapper maps since this address space was made:
@@ -137,9 +144,10 @@ extern "C" fn data(registers: &mut Registers) {
         if registers.are_users() {
             return user_fault(registers, &Active::decode_fault(fsr, false), far);
         }
-        if !sync(&Active::decode_fault(fsr, false), far) {
+        match judge(&Active::decode_fault(fsr, false), far) {
+            Verdict::Retry => note_sync(),
             // Decoded again: so the path above need not keep all that a fault is.
-            kernel_fault(registers, &Active::decode_fault(fsr, false), far);
+            _ => kernel_fault(registers, &Active::decode_fault(fsr, false), far),
         }
     });
 }
