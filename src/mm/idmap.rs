@@ -261,8 +261,18 @@ fn run_of(index: usize) -> Range<usize> {
 ///
 /// # Safety
 /// No CPU runs on the table.
-#[inline]
+#[inline(never)]
 unsafe fn part_run<F: Format, M: Machine>(node: &Node<'_, F, M>, index: usize, alone: F::Raw) {
+    // SAFETY: the caller answers for it.
+    unsafe { part_run_here(node, index, alone) }
+}
+
+/// The same, in code with constants.
+///
+/// # Safety
+/// As for [`part_run`].
+#[inline(always)]
+unsafe fn part_run_here<F: Format, M: Machine>(node: &Node<'_, F, M>, index: usize, alone: F::Raw) {
     let (level, run) = (node.level(), run_of(index));
     // An identical run's leaf holds the run's frame, any other its own.
     let before = match level.runs {
