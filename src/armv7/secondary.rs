@@ -167,7 +167,8 @@ unsafe extern "C" {
     fn armv7a_mm_leave();
 }
 
-/// Where a CPU starts: linked in `.idmap.text`, which swapper maps to be executed. Its physical address is what CPU_ON is told.
+/// Where a CPU starts: linked in `.idmap.text`, which swapper maps to be executed. Its physical address is what
+/// CPU_ON is told.
 pub fn routine() -> VirtAddr {
     VirtAddr(armv7a_mm_secondary as *const () as u32)
 }

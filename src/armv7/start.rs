@@ -116,8 +116,8 @@ global_asm!(
 );
 
 unsafe extern "C" {
-    /// From any privileged mode, Hyp too, to SVC with interrupts masked. Changes r0, r1 and the flags; what is to be kept lies in r2 to r7, as
-    /// FIQ mode has its own r8 to r12.
+    /// From any privileged mode, Hyp too, to SVC with interrupts masked. Changes r0, r1 and the flags; what is to be
+    /// kept lies in r2 to r7, as FIQ mode has its own r8 to r12.
     ///
     /// # Safety
     /// From assembly alone.

@@ -51,18 +51,20 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     /// range are open to the kernel for as long, whatever PXN and DACR say elsewhere: in the classic format
     /// both are the table's.
     ///
-    /// Entering and leaving the pgd needs the whole TLB flushed ([`forget_all`](crate::table::switch::forget_all)), as the
-    /// kernel's global entries may translate the same addresses otherwise: no switch does that by itself. So does the first use by a CPU that runs on it already: a walk
-    /// cache may still know the table as user space's, closed to the kernel.
+    /// Entering and leaving the pgd needs the whole TLB flushed ([`forget_all`](crate::table::switch::forget_all)),
+    /// as the kernel's global entries may translate the same addresses otherwise: no switch does so by itself. So
+    /// does the first use by a CPU that runs on it already: a walk cache may still know the table as user space's,
+    /// closed to the kernel.
     ///
     /// # Errors
     /// [`EditError`]; nothing was changed. [`EditError::Mapped`] where user space has a mapping,
     /// [`EditError::OutOfBounds`] where TTBR1 translates: no pgd can hide what is swapper's there.
     ///
     /// # Safety
-    /// The memory may be reached so, and what the range hides is nothing that the kernel uses on this pgd: not its own
-    /// text, data or stack at their link addresses. No CPU runs on this pgd, unless the range lies in the user half. Meanwhile nobody
-    /// maps or unmaps what lies in the same root entry of swapper's: a run that is seen half would be copied half.
+    /// The memory may be reached so, and what the range hides is nothing that the kernel uses on this pgd: not its
+    /// own text, data or stack at their link addresses. No CPU runs on this pgd, unless the range lies in the user
+    /// half. Meanwhile nobody maps or unmaps what lies in the same root entry of swapper's: a run that is seen half
+    /// would be copied half.
     pub unsafe fn identity_mapping_add(
         &mut self,
         range: VirtRange,

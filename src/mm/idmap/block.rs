@@ -113,8 +113,8 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     }
 
     /// [Takes away](Self::identity_mapping_del) the identity mapping of `range`, if it is the last, and one that
-    /// [`add_block`](Self::add_block) made. Which table is cut off for it, if any, once all is forgotten; the outer `None` if nothing
-    /// was changed.
+    /// [`add_block`](Self::add_block) made: the answer is the table that is cut off now, if that took one. `None`, the outer
+    /// one, if nothing was changed.
     ///
     /// # Safety
     /// As for [`identity_mapping_del`](Self::identity_mapping_del), and TTBR0 translates the range.
@@ -129,7 +129,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         let theirs = swapper.load(slot);
         let own = F::walk(0, root.load(slot));
         (self.hidden, self.block) = (0, VirtAddr(0));
-        // SAFETY: swapper maps this for every address space, no CPU runs on the pgd, and nothing else in the slot is its own.
+        // SAFETY: swapper maps this for every address space, no CPU runs on the pgd, and nothing else there is its own.
         unsafe {
             if depth == 0 && F::alone(0, theirs) != Some(theirs) {
                 root.copy_unlinked(&swapper, run_of(slot));

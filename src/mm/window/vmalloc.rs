@@ -71,7 +71,8 @@ impl<'m, F: Format, M: Machine, const N: usize> Vmalloc<'m, F, M, N> {
     }
 
     /// Maps `bytes` bytes from `phys` on, aligned as they may be, for the kernel to read and write, in the largest
-    /// leaves that fit and can be taken back: not in entries that pgds have copies of. The address of the first byte; the area ends with its page, and the one behind is not mapped.
+    /// leaves that fit and can be taken back: not in entries that pgds have copies of. The address of the first byte;
+    /// the area ends with its page, and the one behind is not mapped.
     ///
     /// # Errors
     /// [`WindowError`]; nothing was changed.
