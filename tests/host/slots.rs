@@ -16,6 +16,7 @@ both_formats!(
     slots_are_forgotten_before_they_are_used_again,
     neighbours_lie_apart,
     all_in_use,
+    what_went_before_an_error_is_free,
     kmap_needs_a_table,
     kmap_in_every_space,
     random_kmaps,
@@ -135,6 +136,33 @@ fn neighbours_lie_apart<F: Format>() {
     };
     let places: BTreeSet<VirtAddr> = (0..8).map(alone).collect();
     assert!(places.len() >= 6, "{places:?}");
+}
+
+/// A purge that finds a slot unmapped by somebody else has freed those before it, and keeps those behind.
+fn what_went_before_an_error_is_free<F: Format>() {
+    let (host, layout) = (Host::<F>::new(), linux());
+    let mut swapper = swapper(&host, &layout);
+    let mut pkmap = pkmap::<8>();
+    let frames: Vec<u64> = (0..8).map(|i| 0x7000_0000 + (i << 12)).collect();
+    let mut at: Vec<(VirtAddr, u64)> =
+        frames.iter().map(|&to| (kmap(&mut pkmap, &mut swapper, to).unwrap(), to)).collect();
+    at.sort_unstable_by_key(|(at, _)| at.0);
+    // The fourth is in use: there is a run on each side.
+    for (i, (at, _)) in at.iter().enumerate().filter(|(i, _)| *i != 3) {
+        kunmap(&mut pkmap, *at).unwrap_or_else(|error| panic!("{i}: {error}"));
+    }
+    swapper.unmap_now(VirtRange::page(at[5].0)).unwrap();
+    let hole = WindowError::Edit(EditError::NotMapped { at: at[5].0 });
+    assert_eq!(pkmap.purge(&mut swapper), Err(hole));
+    host.assert_paid();
+    for (i, &(at, to)) in at.iter().enumerate() {
+        let found = swapper.translate(at).map(|found| found.phys);
+        assert_eq!(found, (i >= 3 && i != 5).then_some(phys(to)), "{i}");
+    }
+    for &(_, to) in &at[..3] {
+        let again = kmap(&mut pkmap, &mut swapper, to).unwrap();
+        assert_eq!(swapper.translate(again).unwrap().phys, phys(to));
+    }
 }
 
 fn all_in_use<F: Format>() {
