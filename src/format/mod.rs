@@ -119,9 +119,8 @@ impl Level {
     /// The addresses that entry `index` translates, in the table that translates `va`.
     #[inline]
     pub const fn entry_span(&self, va: VirtAddr, index: usize) -> VirtRange {
-        let in_table = (self.last as u32) << self.shift | (self.span() - 1);
-        let start = va.0 & !in_table | (index as u32) << self.shift;
-        VirtRange::aligned(VirtAddr(start), self.shift)
+        let around = va.0 & !((self.last as u32) << self.shift);
+        VirtRange::aligned(VirtAddr(around | (index as u32) << self.shift), self.shift)
     }
 
     /// The addresses that entry `index` translates, one of those for `range`, and which of the range's they are.
