@@ -119,7 +119,6 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
                 flush.add_tables(table.into_iter(), Self::BLOCKS);
             } else {
                 self.hidden -= self.hidden_by(range);
-                self.block = VirtAddr(0);
                 self.remove_identity(&self.root, &self.model(), range, &mut flush);
             }
         }

@@ -13,6 +13,7 @@ both_formats!(
     each_restores_its_own_part,
     a_block_and_what_lies_beside_it,
     a_blocks_table_is_complete_before_it_is_linked,
+    two_blocks_far_apart,
     a_block_over_a_table_of_swappers,
     a_block_over_what_nobody_knows,
     beside_user_pages,
@@ -113,6 +114,42 @@ fn a_blocks_table_is_complete_before_it_is_linked<F: Format>() {
     assert_eq!(log[last + 1..], [Op::Clean, Op::DsbIshst, Op::Isb]);
     if !is_classic::<F>() {
         assert_eq!(log[last - 2..last], [Op::Clean, Op::DsbIshst]);
+    }
+    // What swapper has is put back, and clean before anything is forgotten.
+    pgd.identity_del(block).unwrap();
+    let log = host.take_log();
+    let is_store = |op: &Op| matches!(op, Op::Store { .. });
+    // In the classic format a run; else an entry, and what the list of tables to free is made of.
+    let last = if is_classic::<F>() {
+        log.iter().rposition(is_store)
+    } else {
+        log.iter().position(is_store)
+    };
+    assert_eq!(log[last.unwrap() + 1], Op::Clean);
+}
+
+/// Two, each alone in its root entry: whichever goes first, the other stays.
+fn two_blocks_far_apart<F: Format>() {
+    let (host, layout) = (Host::<F>::new(), layout(LayoutSpec::linux(0x4000_0000)));
+    let mut swapper = swapper(&host, &layout);
+    let mut pgd = swapper.pgd_alloc().unwrap();
+    let untouched = host.snapshot();
+    let shift = F::LEVELS[F::LEVELS.len() - 2].shift;
+    let blocks = [0x4120_0000, 0xF900_0000].map(|at| VirtRange::aligned(VirtAddr(at), shift));
+    let there = |pgd: &Pgd<F, _>, block: VirtRange| {
+        pgd.translate(block.last())
+            .is_some_and(|found| found.phys.as_u64() == block.last().0.into())
+    };
+    for [gone, left] in [blocks, [blocks[1], blocks[0]]] {
+        for block in blocks {
+            pgd.identity_add(block, Access::Read).unwrap();
+        }
+        pgd.identity_del(gone).unwrap();
+        assert!(there(&pgd, left) && !there(&pgd, gone), "{gone} went");
+        assert_eq!(pgd.identity_del(gone), Err(EditError::NotMapped { at: gone.start() }));
+        host.audit(swapper.root(), &[pgd.root()]);
+        pgd.identity_del(left).unwrap();
+        assert_same(&host.snapshot(), &untouched);
     }
 }
 
