@@ -5,8 +5,7 @@ use core::ops::RangeInclusive;
 
 use super::barrier::{ISH, dsb, isb};
 use super::cp15::{CTR, DCCIMVAC, DCCMVAU, ICIMVAU};
-use super::mmu;
-use super::tlb::{self, Reach};
+use super::tlb::forget_predictions;
 
 /// Bytes of the shortest data or unified cache line (CTR.DminLine, DDI 0406C B4.1).
 #[inline]
@@ -55,11 +54,6 @@ pub fn flush_to_coherency(from: *const u8, bytes: usize) {
         // SAFETY: cleaning changes no value, and what is invalidated has been cleaned.
         unsafe { DCCIMVAC::write(at as u32) }
     }
-}
-
-/// Makes every CPU that there can be forget branch predictions.
-pub(super) fn forget_predictions() {
-    tlb::predictions(if mmu::has_broadcast() { Reach::InnerShareable } else { Reach::Local });
 }
 
 /// Makes instructions just written at `from` ready to run, on every CPU of the inner shareable domain but for

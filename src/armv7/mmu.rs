@@ -125,11 +125,11 @@ pub unsafe fn set_root(root: PhysAddr) {
     // SAFETY: the caller's promise.
     unsafe { set_ttbr0(Active::ttbr0(root, Asid(0))) };
     isb();
-    forget_predictions();
+    forget_own_predictions();
 }
 
 /// What was predicted by translations that changed without a change of ASID (DDI 0406C B2.2.9).
-fn forget_predictions() {
+fn forget_own_predictions() {
     tlb::predictions(Reach::Local);
     dsb(NSH);
     isb();
@@ -178,7 +178,7 @@ pub unsafe fn set_split(upper: Option<(&'static Split, PhysAddr)>) {
         TTBCR::write(Active::ttbcr(upper.map(|(split, _)| split)));
     }
     isb();
-    forget_predictions();
+    forget_own_predictions();
 }
 
 /// Whether privileged-execute-never exists (ID_MMFR0.VMSA, DDI 0406C B4.1).

@@ -6,6 +6,7 @@ use super::cp15::{
     BPIALL, BPIALLIS, TLBIALL, TLBIALLIS, TLBIASID, TLBIASIDIS, TLBIMVA, TLBIMVAA, TLBIMVAAIS,
     TLBIMVAIS,
 };
+use super::mmu;
 use crate::addr::VirtAddr;
 use crate::attr::Asid;
 
@@ -45,4 +46,10 @@ operations! {
     all() = 0, TLBIALL, TLBIALLIS;
     /// Forgets branch predictions.
     predictions() = 0, BPIALL, BPIALLIS;
+}
+
+/// Makes every CPU that there can be [forget](predictions) branch predictions: whom maintenance reaches is the CPU's to
+/// say where no machine is at hand.
+pub(super) fn forget_predictions() {
+    predictions(if mmu::has_broadcast() { Reach::InnerShareable } else { Reach::Local });
 }

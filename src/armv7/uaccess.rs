@@ -27,8 +27,9 @@
 use core::fmt;
 
 use super::barrier::{ISH, dsb, isb};
-use super::cache::{data_line, forget_predictions, instruction_line, lines};
+use super::cache::{data_line, instruction_line, lines};
 use super::cp15::{DACR, TTBCR};
+use super::tlb::forget_predictions;
 use super::user_copy;
 use crate::addr::{VirtAddr, VirtRange};
 use crate::format::Active;

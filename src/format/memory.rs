@@ -60,3 +60,6 @@ pub const fn meaning(memory: MemoryType) -> Meaning {
 /// How table walks are cached: like the memory that tables lie in, else the walker and the kernel would
 /// disagree about it (DDI 0406C B4.1, A3.5.7).
 pub const WALK: Cache = Cache::WriteBackAllocate;
+
+/// The index of an early map's memory: that of the kernel's RAM, and of tables.
+pub const EARLY: u32 = MemoryType::WriteBackWriteAllocate.index() as u32;

@@ -2,9 +2,9 @@
 
 use super::Classic;
 use crate::addr::PhysAddr;
-use crate::attr::{Asid, MemoryType, Shareability};
+use crate::attr::{Asid, Shareability};
 use crate::format::control::{Answer, Registers};
-use crate::format::memory::{INDICES, Meaning, WALK};
+use crate::format::memory::{EARLY, INDICES, Meaning, WALK};
 use crate::format::{Fault, Format, Split};
 
 /// PRRR: for each memory index its type, and what the S bit means (DDI 0406C B4.1).
@@ -61,9 +61,6 @@ const USER: u32 = 2;
 
 /// A domain's field in DACR: descriptors' permissions count (B3.7.3).
 const CLIENT: u32 = 0b01;
-
-/// The memory type of an early map.
-const EARLY: u32 = MemoryType::WriteBackWriteAllocate.index() as u32;
 
 impl Registers for Classic {
     const LPAE: bool = false;

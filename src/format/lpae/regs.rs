@@ -2,9 +2,9 @@
 
 use super::Lpae;
 use crate::addr::PhysAddr;
-use crate::attr::{Asid, MemoryType, Shareability};
+use crate::attr::{Asid, Shareability};
 use crate::format::control::{Answer, Registers};
-use crate::format::memory::{Cache, INDICES, Meaning, WALK};
+use crate::format::memory::{Cache, EARLY, INDICES, Meaning, WALK};
 use crate::format::{Fault, Format, Split};
 
 /// MAIR1 and MAIR0 in one number: a byte for each memory index (DDI 0406C B4.1).
@@ -41,9 +41,6 @@ const WALKS: u32 = {
     let cache = WALK as u32;
     (Shareability::Inner as u32) << 4 | cache << 2 | cache
 };
-
-/// The memory type of an early map.
-const EARLY: u32 = MemoryType::WriteBackWriteAllocate.index() as u32;
 
 impl Registers for Lpae {
     const LPAE: bool = true;
