@@ -196,12 +196,22 @@ fn handle(frame: &mut Frame, vector: u32, user_was_open: bool) {
     // Free: only the code that expects locks it, and not while it expects.
     *cpu.record.lock() = Some(record);
     match (user_mode, resume) {
-        (false, SKIP) => frame.pc += if frame.psr & THUMB == 0 { 4 } else { 2 },
+        (false, SKIP) => frame.pc += instruction_bytes(frame),
         (_, at) => {
             frame.pc = at;
             frame.psr = SVC;
         }
     }
+}
+
+/// How long the instruction is that was taken at, in code that runs (DDI 0406C A6.1).
+fn instruction_bytes(frame: &Frame) -> u32 {
+    if frame.psr & THUMB == 0 {
+        return 4;
+    }
+    // SAFETY: it was fetched.
+    let first = unsafe { (frame.pc as *const u16).read() };
+    if first >> 11 >= 0b11101 { 4 } else { 2 }
 }
 
 /// Says what happened, and ends.

@@ -54,6 +54,7 @@ entry_\name:
 
 // fn call(at: u32) -> u32: calls at; an expected exception returns from here as well, by way of resume.
         .global call
+        .type   call, %function
 call:
         push    {{r3-r11, lr}}
         kernel_sp
@@ -67,6 +68,7 @@ resume:
 
 // fn enter_user(&UserState): runs user mode; the exception that ends it returns from here, by way of resume.
         .global enter_user
+        .type   enter_user, %function
 enter_user:
         push    {{r3-r11, lr}}
         kernel_sp

@@ -79,6 +79,7 @@ pub(super) unsafe fn is_uniform(at: *const u64, mut turns: usize, model: u64) ->
             "orr r4, r4, r8"
             "orr r0, r0, r4"
             "lsls r0, r0, #20"
+            "itttt eq" // for Thumb
             "cmpeq r1, {high}"
             "cmpeq r3, {high}"
             "cmpeq r5, {high}"

@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use crate::Outcome;
+use crate::instruction::{Instruction, Set};
 
 /// A section's type: its bytes are not in the file.
 const NOBITS: u32 = 8;
@@ -31,6 +32,21 @@ pub struct Section<'a> {
     kind: u32,
     flags: u32,
     link: usize,
+}
+
+impl Section<'_> {
+    fn instruction(&self, address: u32, set: Set) -> Option<Instruction> {
+        let at = (address - self.address) as usize;
+        let bits = match set {
+            Set::A32 => word(self.bytes, at)?,
+            Set::T32 => match half(self.bytes, at)? as u32 {
+                // The first of two (DDI 0406C A6.1).
+                first if first >> 11 >= 0b11101 => first << 16 | half(self.bytes, at + 2)? as u32,
+                only => only,
+            },
+        };
+        Some(Instruction { address, bits, set })
+    }
 }
 
 impl<'a> Elf<'a> {
@@ -79,18 +95,20 @@ impl<'a> Elf<'a> {
             .map_or(&[], |section| section.bytes)
     }
 
-    /// Every A32 instruction and its address.
+    /// Every instruction.
     ///
     /// # Errors
     /// The file has no symbols.
-    pub fn instructions(&self) -> Outcome<Vec<(u32, u32)>> {
+    pub fn instructions(&self) -> Outcome<Vec<Instruction>> {
         let mut instructions = Vec::new();
         for section in self.code() {
-            for range in self.a32(section)? {
-                let words = range.step_by(4).map_while(|address| {
-                    Some((address, word(section.bytes, (address - section.address) as usize)?))
-                });
-                instructions.extend(words);
+            for (mut range, set) in self.ranges(section)? {
+                while let Some(instruction) = section.instruction(range.start, set)
+                    && !range.is_empty()
+                {
+                    range.start += instruction.bytes();
+                    instructions.push(instruction);
+                }
             }
         }
         Ok(instructions)
@@ -103,11 +121,8 @@ impl<'a> Elf<'a> {
             .filter(|section| section.flags & EXECUTABLE != 0 && !section.bytes.is_empty())
     }
 
-    /// The addresses in `section` that hold A32 instructions, not data or Thumb: the linker's mapping symbols say.
-    ///
-    /// # Errors
-    /// The file has no symbols.
-    pub fn a32(&self, section: &Section<'_>) -> Outcome<Vec<Range<u32>>> {
+    /// The addresses in `section` that hold instructions, not data, and of which set: the linker's mapping symbols say.
+    fn ranges(&self, section: &Section<'_>) -> Outcome<Vec<(Range<u32>, Set)>> {
         let end = section.address + section.bytes.len() as u32;
         let mut marks: Vec<_> = self
             .mapping_symbols()?
@@ -119,8 +134,11 @@ impl<'a> Elf<'a> {
         Ok(marks
             .iter()
             .zip(ends)
-            .filter(|((_, kind), _)| *kind == 'a')
-            .map(|((at, _), end)| *at..end)
+            .filter_map(|((at, kind), end)| match kind {
+                'a' => Some((*at..end, Set::A32)),
+                't' => Some((*at..end, Set::T32)),
+                _ => None,
+            })
             .collect())
     }
 

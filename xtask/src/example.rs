@@ -4,7 +4,7 @@
 //! that skips half of its work is no success.
 
 use crate::command::Ending;
-use crate::image::{Binary, Format};
+use crate::image::{Binary, Code, Format};
 use crate::options::BootOptions;
 use crate::qemu::{self, Guest};
 use crate::verdict::Counts;
@@ -41,7 +41,7 @@ pub fn run(options: &BootOptions) -> Outcome<()> {
     let mut problems = Vec::new();
     println!("{}", image::BUILDING);
     for &format in &options.formats {
-        let elf = Binary::HobbyKernel.build(format)?;
+        let elf = Binary::HobbyKernel.build(format, Code::Fast)?;
         println!("== {format}: {}", qemu::command_line(&options.guest, &elf));
         if options.guest.debugger {
             println!("   attach with: {}", qemu::debugger_command(&elf));
@@ -60,7 +60,7 @@ pub fn run(options: &BootOptions) -> Outcome<()> {
 /// # Errors
 /// It does not build, or is red.
 pub fn pass(format: Format, guest: &Guest) -> Outcome<Counts> {
-    let elf = Binary::HobbyKernel.build(format)?;
+    let elf = Binary::HobbyKernel.build(format, Code::Fast)?;
     let (said, ending) = qemu::run(guest, &elf, false)?;
     judge(format, &said, ending).inspect_err(|_| {
         println!("{}\n{}", image::shown(&elf), said.trim_end());
@@ -72,7 +72,7 @@ pub fn pass(format: Format, guest: &Guest) -> Outcome<Counts> {
 /// # Errors
 /// It does not build, or is red.
 pub fn measure(format: Format) -> Outcome<String> {
-    let elf = Binary::HobbyKernel.build(format)?;
+    let elf = Binary::HobbyKernel.build(format, Code::Fast)?;
     let guest = Guest { counting: true, words: vec!["bench".into()], ..Guest::default() };
     let (said, ending) = qemu::run(&guest, &elf, false)?;
     match verdict(&said, ending, format) {

@@ -9,8 +9,51 @@ use std::thread;
 use crate::command::{root, target_directory, tool};
 use crate::{Outcome, elf};
 
-/// The target of the images.
-pub const TARGET: &str = "armv7a-none-eabi";
+/// What an image is compiled for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Code {
+    /// Speed: A32, by the profile `release`.
+    #[default]
+    Fast,
+    /// Size: Thumb, by the profile `small`.
+    Small,
+}
+
+impl Code {
+    /// Every kind.
+    pub const ALL: [Code; 2] = [Code::Fast, Code::Small];
+
+    /// Rust's name of the target.
+    pub const fn target(self) -> &'static str {
+        match self {
+            Code::Fast => "armv7a-none-eabi",
+            Code::Small => "thumbv7a-none-eabi",
+        }
+    }
+
+    /// Cargo's profile, and the name of its directory.
+    fn profile(self) -> &'static str {
+        match self {
+            Code::Fast => "release",
+            Code::Small => "small",
+        }
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Code::Fast => "fast",
+            Code::Small => "small",
+        })
+    }
+}
+
+/// The target of the images, where none other is asked for.
+pub const TARGET: &str = Code::Fast.target();
+
+/// The targets of all images.
+pub const TARGETS: [&str; 2] = [TARGET, Code::Small.target()];
 
 /// A page-table format, and so an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,18 +137,19 @@ impl Binary {
         }
     }
 
-    /// Where its image of `format` is left.
-    pub fn place(self, format: Format) -> PathBuf {
-        target_directory().join(self.name()).join(format!("{format}.elf"))
+    /// Where its image of `format` is left: `classic.elf`, or `classic-small.elf`.
+    pub fn place(self, format: Format, code: Code) -> PathBuf {
+        let kind = if code == Code::Fast { "" } else { "-small" };
+        target_directory().join(self.name()).join(format!("{format}{kind}.elf"))
     }
 
     /// Builds its images of all formats at once.
     ///
     /// # Errors
     /// As for [`build`](Self::build).
-    pub fn build_all(self) -> Outcome<()> {
+    pub fn build_all(self, code: Code) -> Outcome<()> {
         thread::scope(|scope| {
-            let builds = Format::ALL.map(|format| scope.spawn(move || self.build(format)));
+            let builds = Format::ALL.map(|format| scope.spawn(move || self.build(format, code)));
             builds.into_iter().try_for_each(|build| match build.join() {
                 Ok(built) => built.map(drop),
                 Err(panic) => std::panic::resume_unwind(panic),
@@ -113,12 +157,12 @@ impl Binary {
         })
     }
 
-    /// Builds its image of `format` in release and leaves it in its [`place`](Self::place).
+    /// Builds its image of `format` and leaves it in its [`place`](Self::place).
     ///
     /// # Errors
     /// It does not build, or cannot be written.
-    pub fn build(self, format: Format) -> Outcome<PathBuf> {
-        let (name, image) = (self.name(), self.place(format));
+    pub fn build(self, format: Format, code: Code) -> Outcome<PathBuf> {
+        let (name, image) = (self.name(), self.place(format, code));
         let complain = |error: std::io::Error| format!("{format}: {}: {error}", image.display());
         if let Some(directory) = image.parent() {
             fs::create_dir_all(directory).map_err(complain)?;
@@ -129,7 +173,7 @@ impl Binary {
 
         let status = tool("cargo")
             .args(["build", "--quiet", "--package", self.package(), "--bin", name])
-            .args(["--release", "--target", TARGET])
+            .args(["--profile", code.profile(), "--target", code.target()])
             .args(format.features())
             .arg("--target-dir")
             .arg(built_in(format))
@@ -140,7 +184,7 @@ impl Binary {
         }
         // A new file under a new name, then renamed: a QEMU that boots the old one keeps it.
         let fresh = image.with_extension("new");
-        let built = built_in(format).join(TARGET).join("release").join(name);
+        let built = built_in(format).join(code.target()).join(code.profile()).join(name);
         fs::copy(built, &fresh).map_err(complain)?;
         fs::rename(&fresh, &image).map_err(complain)?;
         Ok(image)

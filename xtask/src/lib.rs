@@ -3,8 +3,8 @@
 //! ```text
 //!   options      what was asked for
 //!   setup        target, linker and QEMU: silent where nothing is missing
-//!   image        builds target/{boot,bench,whole,hobby-kernel}/{classic,lpae}.elf
-//!   disassembly  every store of a descriptor is one instruction (reads the image by elf and inlining)
+//!   image        builds target/{boot,bench,whole,hobby-kernel}/{classic,lpae}{,-small}.elf
+//!   disassembly  every store of a descriptor is one instruction (reads the image by elf, instruction and inlining)
 //!   qemu         boots an image, under a time limit
 //!   transcript   what the guest said, line by line
 //!   verdict      whether that is a success, or in one sentence why not
@@ -46,6 +46,7 @@ pub mod example;
 pub mod fuzz;
 pub mod image;
 pub mod inlining;
+pub mod instruction;
 pub mod matrix;
 pub mod mutants;
 pub mod options;

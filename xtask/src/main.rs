@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use xtask::image::{self, Binary, Format};
+use xtask::image::{self, Binary, Code, Format};
 use xtask::options::{self, BootOptions, Task};
 use xtask::{Outcome, bench, coverage, example, fuzz, matrix, mutants, qemu, setup, soak, stages};
 
@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         Task::Build => setup::ensure().and_then(|()| build()),
         Task::Matrix(depth) => {
             let built = setup::ensure().and_then(|()| build());
+            let built = built.and_then(|()| Binary::Boot.build_all(Code::Small));
             built.and_then(|()| matrix::run(depth)).map(drop)
         }
         Task::Bench(options) => setup::ensure().and_then(|()| bench::run(&options)),
@@ -43,9 +44,10 @@ fn main() -> ExitCode {
 }
 
 fn build() -> Outcome<()> {
-    Binary::Boot.build_all()?;
+    let code = Code::Fast;
+    Binary::Boot.build_all(code)?;
     for format in Format::ALL {
-        println!("{format}: {}", image::shown(&Binary::Boot.place(format)));
+        println!("{format}: {}", image::shown(&Binary::Boot.place(format, code)));
     }
     Ok(())
 }
@@ -55,10 +57,10 @@ fn boot(options: &BootOptions) -> Outcome<()> {
     let mut problems = Vec::new();
     println!("{}", image::BUILDING);
     if options.formats.len() > 1 {
-        Binary::Boot.build_all()?;
+        Binary::Boot.build_all(options.code)?;
     }
     for &format in &options.formats {
-        let booted = Binary::Boot.build(format).and_then(|elf| {
+        let booted = Binary::Boot.build(format, options.code).and_then(|elf| {
             let image = if options.guest.takes_elf() { elf.clone() } else { image::raw(&elf)? };
             println!("== {format}: {}", qemu::command_line(&options.guest, &image));
             if options.guest.debugger {

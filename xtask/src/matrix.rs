@@ -10,6 +10,7 @@
 //! - `boards`: what differs from `virt` in where RAM is, in CPUs, in how they start, each by every way of loading.
 //! - `reboot`: the image entered again, where other CPUs are started by firmware, and where they sleep in it.
 //! - `nested`: a board whose device tree has buses.
+//! - `small`: images compiled for size, in Thumb.
 //! - `trees`: device trees, each damaged in one way, where r2 points or at the start of RAM (all: both).
 //!
 //! In every boot all self-tests pass, or say why they are skipped; all images of a format have the same number of
@@ -21,6 +22,7 @@ pub mod expect;
 mod nested;
 mod reboot;
 mod report;
+mod small;
 mod trees;
 mod virt;
 
@@ -32,7 +34,7 @@ use std::{fs, thread};
 
 use crate::Outcome;
 use crate::command::target_directory;
-use crate::image::{self, Binary, Format};
+use crate::image::{self, Binary, Code, Format};
 use crate::qemu::{self, Guest, Load};
 use crate::verdict::Counts;
 use expect::{Came, Expect};
@@ -55,6 +57,8 @@ pub struct Machine {
     pub guest: Guest,
     /// Whether the image is raw.
     pub raw: bool,
+    /// What it is compiled for.
+    pub code: Code,
     /// What the classic image comes to.
     pub classic: Expect,
     /// What the LPAE image comes to.
@@ -95,6 +99,7 @@ pub fn machines(depth: Depth, directory: &Path) -> Outcome<Vec<Machine>> {
         virt::machines(depth),
         boards::machines(depth),
         reboot::machines(),
+        small::machines(),
         vec![nested::machine(&directory)?],
         trees,
     ]
@@ -104,7 +109,7 @@ pub fn machines(depth: Depth, directory: &Path) -> Outcome<Vec<Machine>> {
 /// Many emulated CPUs share the host's few, and those that wait spin.
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// Boots both images, which are built already, on every machine, prints a table, and counts self-tests that passed.
+/// Boots the images, which are built already, on every machine, prints a table, and counts self-tests that passed.
 /// Machines of one CPU run beside each other; those of several, whose CPUs spin while they wait, have the host for
 /// themselves.
 ///
@@ -117,17 +122,22 @@ pub fn run(depth: Depth) -> Outcome<Counts> {
     fs::create_dir_all(&logs).map_err(|error| format!("{}: {error}", logs.display()))?;
     let mut machines = machines(depth, &directory)?;
     machines.sort_by_key(|machine| machine.guest.cpus > 1);
-    let images = Format::ALL.map(|format| (format, Binary::Boot.place(format)));
-    let images =
-        images.map(|(format, elf)| image::raw(&elf).map(|raw| Images { format, elf, raw }));
-    let images = images.into_iter().collect::<Outcome<Vec<_>>>()?;
+    let kinds = Code::ALL.into_iter().flat_map(|code| Format::ALL.map(|format| (format, code)));
+    let images = kinds.map(|(format, code)| {
+        let elf = Binary::Boot.place(format, code);
+        image::raw(&elf).map(|raw| Images { format, code, elf, raw })
+    });
+    let images = images.collect::<Outcome<Vec<_>>>()?;
 
     let mut report = report::Report::new(&machines);
     let together = thread::available_parallelism().map_or(1, usize::from);
     for (workers, crowded) in [(together, false), (1, true)] {
         let machines = machines.iter().enumerate();
         let machines = machines.filter(|(_, machine)| (machine.guest.cpus > 1) == crowded);
-        let jobs = machines.flat_map(|machine| images.iter().map(move |images| (machine, images)));
+        let jobs = machines.flat_map(|machine| {
+            let fit = images.iter().filter(move |images| images.code == machine.1.code);
+            fit.map(move |images| (machine, images))
+        });
         let jobs = Mutex::new(jobs);
         let (sender, boots) = mpsc::channel();
         thread::scope(|scope| {
@@ -154,6 +164,7 @@ pub fn run(depth: Depth) -> Outcome<Counts> {
 /// An image's two files.
 struct Images {
     format: Format,
+    code: Code,
     elf: PathBuf,
     raw: PathBuf,
 }

@@ -8,7 +8,7 @@ use lexopt::{Arg, Parser, ValueExt};
 
 use crate::Outcome;
 use crate::fuzz::TARGETS;
-use crate::image::{Binary, Format};
+use crate::image::{Binary, Code, Format};
 use crate::matrix::Depth;
 use crate::mutants::{Believe, MutantsOptions};
 use crate::qemu::Guest;
@@ -48,6 +48,8 @@ pub enum Task {
 pub struct BootOptions {
     /// The formats to boot, in order.
     pub formats: Vec<Format>,
+    /// What the images are compiled for.
+    pub code: Code,
     /// The machine to boot them on.
     pub guest: Guest,
 }
@@ -234,6 +236,7 @@ fn parse_ours(ours: Vec<OsString>, for_qemu: Vec<OsString>) -> Result<Task, lexo
     let mut example = None;
     let mut boot = BootOptions {
         formats: Format::ALL.to_vec(),
+        code: Code::Fast,
         guest: Guest { extra: for_qemu, ..Guest::default() },
     };
     let mut optioned = !boot.guest.extra.is_empty();
@@ -250,6 +253,7 @@ fn parse_ours(ours: Vec<OsString>, for_qemu: Vec<OsString>) -> Result<Task, lexo
                 continue;
             }
             Arg::Long("format") => boot.formats = vec![parser.value()?.parse()?],
+            Arg::Long("small") => boot.code = Code::Small,
             Arg::Long("cpu") => guest.cpu = parser.value()?.string()?,
             Arg::Long("memory") => guest.memory = parser.value()?.string()?,
             Arg::Long("smp") => guest.cpus = parser.value()?.parse_with(at_least_one)?,
@@ -271,6 +275,9 @@ fn parse_ours(ours: Vec<OsString>, for_qemu: Vec<OsString>) -> Result<Task, lexo
         Some("run") => match example.as_deref() {
             Some(name) if name == Binary::HobbyKernel.name() => match boot.guest.test {
                 Some(_) => Err("--test belongs to `boot`: the example has no self-tests".into()),
+                None if boot.code == Code::Small => {
+                    Err("--small belongs to `boot`: the example is compiled for speed".into())
+                }
                 None => Ok(Task::Run(boot)),
             },
             Some(name) => Err(format!("there is no example `{name}`: hobby-kernel").into()),

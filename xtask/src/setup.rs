@@ -1,4 +1,4 @@
-//! Set-up: an Arm target that links, and QEMU.
+//! Set-up: Arm targets that link, and QEMU.
 //!
 //! Nothing is remembered from one run to the next: `probe` links a small Arm program with whatever toolchain this
 //! checkout has now. That takes a fraction of a second, is right after an upgrade and after a set-up that was killed
@@ -8,7 +8,7 @@ use std::fs::File;
 
 use crate::Outcome;
 use crate::command::{find, tool};
-use crate::image::TARGET;
+use crate::image::TARGETS;
 use crate::qemu::QEMU;
 
 mod advice;
@@ -18,7 +18,7 @@ mod probe;
 /// What this machine lacks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Missing {
-    /// Why the checkout's toolchain cannot link an Arm program.
+    /// Why the checkout's toolchain cannot link Arm programs.
     pub target: Option<String>,
     /// QEMU is not on PATH.
     pub qemu: bool,
@@ -27,7 +27,7 @@ pub struct Missing {
 impl Missing {
     /// Looks, and changes nothing.
     pub fn survey() -> Self {
-        Missing { target: probe::link_arm_program("rustc").err(), qemu: find(QEMU).is_none() }
+        Missing { target: probe::link_arm_programs("rustc").err(), qemu: find(QEMU).is_none() }
     }
 
     /// Nothing to do.
@@ -52,9 +52,9 @@ pub fn ensure() -> Outcome<()> {
     let _turn = wait_for_turn();
     let mut missing = Missing::survey();
     if missing.target.is_some() && rustup_may_install() {
-        say(&format!("rustup target add {TARGET}"));
+        say(&format!("rustup target add {}", TARGETS.join(" ")));
         // Its own message says why if it cannot; the survey says whether it did.
-        let _ = tool("rustup").args(["target", "add", TARGET]).status();
+        let _ = tool("rustup").args(["target", "add"]).args(TARGETS).status();
         missing = Missing::survey();
     }
     let tried = match missing.is_nothing() {

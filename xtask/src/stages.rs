@@ -6,7 +6,7 @@ use std::time::Instant;
 use std::{fs, io};
 
 use crate::command::{root, stream, tool};
-use crate::image::{Binary, Format, TARGET};
+use crate::image::{Binary, Code, Format, TARGET};
 use crate::matrix::{self, Depth};
 use crate::qemu::Guest;
 use crate::verdict::Counts;
@@ -70,10 +70,16 @@ fn all() -> Vec<Stage> {
             }));
         }
     }
-    stages.push(stage("build both images", || Binary::Boot.build_all().map(|()| ONE)));
+    for code in Code::ALL {
+        stages.push(stage(&format!("build both images ({code})"), move || {
+            Binary::Boot.build_all(code).map(|()| ONE)
+        }));
+    }
     stages.push(stage("disassembly", || {
-        for format in Format::ALL {
-            println!("   {}", disassembly::check(format, &Binary::Boot.place(format))?);
+        for code in Code::ALL {
+            for format in Format::ALL {
+                println!("   {}", disassembly::check(format, code)?);
+            }
         }
         Ok(ONE)
     }));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use xtask::image::Format;
+use xtask::image::{Code, Format};
 use xtask::mutants::{Believe, MutantsOptions};
 use xtask::options::{BootOptions, FuzzOptions, SoakOptions, Task, parse};
 use xtask::qemu::Guest;
@@ -32,14 +32,14 @@ fn commands_are_read() {
 fn boot_without_options_boots_both_formats_on_the_default_machine() {
     assert_eq!(
         booted("boot"),
-        BootOptions { formats: Format::ALL.to_vec(), guest: Guest::default() }
+        BootOptions { formats: Format::ALL.to_vec(), code: Code::Fast, guest: Guest::default() }
     );
 }
 
 #[test]
 fn the_example_is_run_with_the_options_of_boot() {
     let guest = Guest { cpu: "cortex-a7".into(), cpus: 4, ..Guest::default() };
-    let options = BootOptions { formats: vec![Format::Lpae], guest };
+    let options = BootOptions { formats: vec![Format::Lpae], code: Code::Fast, guest };
     let line = "run hobby-kernel --format lpae --cpu cortex-a7 --smp 4";
     assert_eq!(read(line), Ok(Task::Run(options.clone())));
     let line = "run --format lpae hobby-kernel --cpu cortex-a7 --smp 4";
@@ -50,6 +50,7 @@ fn the_example_is_run_with_the_options_of_boot() {
         ("run hobby-kernel twice", "twice"),
         ("run hobby-kernel --test x", "--test"),
         ("run hobby-kernel --gdb", "--gdb"),
+        ("run hobby-kernel --small", "--small"),
     ] {
         assert!(read(line).is_err_and(|error| error.contains(says)), "{line}");
     }
@@ -58,7 +59,7 @@ fn the_example_is_run_with_the_options_of_boot() {
 #[test]
 fn every_option_of_boot_is_read() {
     let line = "boot --format=lpae --cpu cortex-a7 --memory 8G --smp 4 --machine virtualization=on,secure=on \
-                --test walk --gdb --timeout 5 -- -d int --format";
+                --test walk --small --gdb --timeout 5 -- -d int --format";
     let guest = Guest {
         machine: "virt,virtualization=on,secure=on".into(),
         cpu: "cortex-a7".into(),
@@ -70,7 +71,7 @@ fn every_option_of_boot_is_read() {
         extra: ["-d", "int", "--format"].map(Into::into).to_vec(),
         ..Guest::default()
     };
-    assert_eq!(booted(line), BootOptions { formats: vec![Format::Lpae], guest });
+    assert_eq!(booted(line), BootOptions { formats: vec![Format::Lpae], code: Code::Small, guest });
 }
 
 #[test]

@@ -210,10 +210,12 @@ extern "C" fn answer() -> u32 {
     41
 }
 
-/// PUSH {r4, lr}; BL answer; ADD r0, r0, #1; POP {r4, pc}.
+/// PUSH {r4, lr}; BL answer, or BLX answer where that is Thumb; ADD r0, r0, #1; POP {r4, pc}.
 fn code(at: VirtAddr) -> [u32; 4] {
-    let offset = (answer as *const () as u32).wrapping_sub(at.0 + 4 + 8);
-    [0xE92D_4010, 0xEB00_0000 | offset >> 2 & 0xFF_FFFF, 0xE280_0001, 0xE8BD_8010]
+    let answer = answer as *const () as u32;
+    let offset = (answer & !1).wrapping_sub(at.0 + 4 + 8);
+    let call = if answer & 1 == 0 { 0xEB00_0000 } else { 0xFA00_0000 | (offset & 2) << 23 };
+    [0xE92D_4010, call | offset >> 2 & 0xFF_FFFF, 0xE280_0001, 0xE8BD_8010]
 }
 
 fn module() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::image::{Binary, Format};
+use crate::image::{Binary, Code, Format};
 use crate::qemu::{self, Guest, Show};
 use crate::{Outcome, example};
 
@@ -73,7 +73,7 @@ pub fn measure(format: Format, quick: bool) -> Outcome<Counted> {
         limit: Duration::from_secs(300),
         ..Guest::default()
     };
-    let image = Binary::Bench.build(format)?;
+    let image = Binary::Bench.build(format, Code::Fast)?;
     let (_, said) = qemu::listen(format, &guest, &image, Show::WhenRed)?;
     let told = example::measure(format)?;
     Counted::read(&format!("{said}\n{told}")).map_err(|problem| format!("{format}: {problem}"))

@@ -12,7 +12,7 @@ use super::columns;
 use crate::Outcome;
 use crate::command::root;
 use crate::elf::Elf;
-use crate::image::{Binary, Format, shown};
+use crate::image::{Binary, Code, Format, shown};
 use crate::inlining::{Function, Inlining};
 
 /// Bytes that each format is to stay below.
@@ -25,7 +25,7 @@ type Sizes = BTreeMap<String, usize>;
 const LISTED: usize = 16;
 
 /// The library's code in an image.
-struct Code {
+struct Library {
     modules: Sizes,
     /// By the function of the library that the compiler left whole: what is inlined there counts there.
     functions: Sizes,
@@ -35,7 +35,7 @@ struct Code {
     inspector: usize,
 }
 
-impl Code {
+impl Library {
     fn all(&self) -> usize {
         self.modules.values().sum()
     }
@@ -52,41 +52,45 @@ impl Code {
 /// An image does not build, or cannot be read.
 pub fn report(formats: &[Format]) -> Outcome<()> {
     let mut all = Vec::new();
-    for &format in formats {
-        all.push((format, measure(&Binary::Whole.build(format)?)?));
+    for code in Code::ALL {
+        for &format in formats {
+            let library = measure(&Binary::Whole.build(format, code)?)?;
+            all.push((format!("{format}, {code}"), library));
+        }
     }
     print!("{}", table(&all));
-    for (format, code) in &all {
-        print!("\n{}", listing(*format, code));
+    for (name, library) in &all {
+        print!("\n{}", listing(name, library));
     }
     Ok(())
 }
 
 /// How much code is the library's in `image`.
-fn measure(image: &Path) -> Outcome<Code> {
+fn measure(image: &Path) -> Outcome<Library> {
     let complain = |problem: String| format!("{}: {problem}", shown(image));
     let file = fs::read(image).map_err(|error| complain(error.to_string()))?;
     let elf = Elf::read(&file).map_err(complain)?;
     let inlining = Inlining::read(&elf).map_err(complain)?;
     let library = root().join("src");
     let (modules, functions) = (Sizes::new(), Sizes::new());
-    let mut code = Code { modules, functions, texts: 0, inspector: 0 };
-    for (address, _) in elf.instructions().map_err(complain)? {
-        let functions = inlining.functions(address).map_err(complain)?;
+    let mut code = Library { modules, functions, texts: 0, inspector: 0 };
+    for instruction in elf.instructions().map_err(complain)? {
+        let bytes = instruction.bytes() as usize;
+        let functions = inlining.functions(instruction.address).map_err(complain)?;
         let ours = |function: &Function| {
             Some(module(Path::new(&function.file).strip_prefix(&library).ok()?))
         };
         let Some(innermost) = functions.iter().find_map(ours) else { continue };
         if functions.iter().any(|function| name(function) == "fmt") {
-            code.texts += 4;
+            code.texts += bytes;
         } else if innermost.starts_with("table::inspect") {
-            code.inspector += 4;
+            code.inspector += bytes;
         }
-        *code.modules.entry(innermost).or_default() += 4;
+        *code.modules.entry(innermost).or_default() += bytes;
         if let Some(outermost) = functions.last()
             && let Some(module) = ours(outermost)
         {
-            *code.functions.entry(format!("{module}::{}", name(outermost))).or_default() += 4;
+            *code.functions.entry(format!("{module}::{}", name(outermost))).or_default() += bytes;
         }
     }
     Ok(code)
@@ -104,19 +108,19 @@ fn module(file: &Path) -> String {
 }
 
 /// Sizes as a table: a module a line, and all of it.
-fn table(all: &[(Format, Code)]) -> String {
+fn table(all: &[(String, Library)]) -> String {
     let mut modules: Vec<&String> = all.iter().flat_map(|(_, code)| code.modules.keys()).collect();
     modules.sort();
     modules.dedup();
     let mut lines = vec![vec!["bytes of code".to_string()]];
-    lines[0].extend(all.iter().map(|(format, _)| format.to_string()));
+    lines[0].extend(all.iter().map(|(name, _)| name.clone()));
     for module in modules {
         let size = |sizes: &Sizes| sizes.get(module).map_or("–".into(), usize::to_string);
         let mut line = vec![module.clone()];
         line.extend(all.iter().map(|(_, code)| size(&code.modules)));
         lines.push(line);
     }
-    let mut row = |name: &str, size: &dyn Fn(&Code) -> String| {
+    let mut row = |name: &str, size: &dyn Fn(&Library) -> String| {
         let sizes = all.iter().map(|(_, code)| size(code));
         lines.push([name.to_string()].into_iter().chain(sizes).collect());
     };
@@ -128,11 +132,11 @@ fn table(all: &[(Format, Code)]) -> String {
     columns::align(&lines, &[0])
 }
 
-/// The largest functions of one format.
-fn listing(format: Format, code: &Code) -> String {
+/// The largest functions in one image.
+fn listing(name: &str, code: &Library) -> String {
     let mut functions: Vec<_> = code.functions.iter().collect();
     functions.sort_by_key(|(name, bytes)| (std::cmp::Reverse(**bytes), *name));
-    let mut lines = vec![vec![format!("{format}: the largest functions"), "bytes".into()]];
+    let mut lines = vec![vec![format!("{name}: the largest functions"), "bytes".into()]];
     let largest = functions.into_iter().take(LISTED);
     lines.extend(largest.map(|(name, bytes)| vec![name.clone(), bytes.to_string()]));
     columns::align(&lines, &[0])

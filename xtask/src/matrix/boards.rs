@@ -5,6 +5,7 @@
 
 use super::expect::{Expect, NO_LPAE};
 use super::{Depth, Machine};
+use crate::image::Code;
 use crate::qemu::{Guest, Load};
 
 /// A board.
@@ -135,5 +136,5 @@ fn machine(board: &Board, cpus: u32, place: Option<u32>) -> Machine {
     let lpae = if board.lpae { passes.clone() } else { Expect::Refuses(NO_LPAE.into()) };
     let what =
         matches!(guest.load, Load::Raw { .. }).then(|| format!("at {:#x}", board.ram + place));
-    Machine { what, guest, raw: true, classic: passes, lpae }
+    Machine { what, guest, raw: true, code: Code::Fast, classic: passes, lpae }
 }

@@ -8,6 +8,7 @@ use dtoolkit::model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty};
 use super::Machine;
 use super::expect::Expect;
 use crate::Outcome;
+use crate::image::Code;
 use crate::qemu::Guest;
 
 /// By QEMU's `-dtb`, which writes the memory into the tree. Writes the tree to `directory`.
@@ -36,7 +37,7 @@ pub fn machine(directory: &Path) -> Outcome<Machine> {
         .to_vec(),
     );
     let what = Some("devices behind buses".into());
-    Ok(Machine { what, guest, raw: true, classic: expect.clone(), lpae: expect })
+    Ok(Machine { what, guest, raw: true, code: Code::Fast, classic: expect.clone(), lpae: expect })
 }
 
 /// Chip selects behind the CPU's bus, and behind one of them a window of devices.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Machine;
 use super::expect::{Expect, REBOOT};
+use crate::image::Code;
 use crate::qemu::{Guest, Load};
 
 /// QEMU's machine, the CPU, its memory, where the image is loaded if not by `-kernel`, and how other CPUs start.
@@ -31,7 +32,14 @@ pub fn machines() -> Vec<Machine> {
         };
         let passes = Expect::PassesTwice(vec![format!("4 CPUs, started {way}")]);
         let what = Some("entered again".into());
-        Machine { what, guest, raw: at.is_some(), classic: passes.clone(), lpae: passes }
+        Machine {
+            what,
+            guest,
+            raw: at.is_some(),
+            code: Code::Fast,
+            classic: passes.clone(),
+            lpae: passes,
+        }
     };
     MACHINES.map(machine).into()
 }

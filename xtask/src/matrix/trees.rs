@@ -17,6 +17,7 @@ use super::nested::words;
 use super::{Depth, Machine};
 use crate::Outcome;
 use crate::command::tool;
+use crate::image::Code;
 use crate::qemu::{Guest, Load, QEMU};
 
 /// `virt`'s RAM starts here.
@@ -144,7 +145,7 @@ fn machine(variant: &Variant, r2: Option<(u32, PathBuf)>, tree: &Path) -> Machin
     };
     let what = Some(format!("tree at {place}: {}", variant.name));
     let expect = Expect::Passes(says);
-    Machine { what, guest, raw: true, classic: expect.clone(), lpae: expect }
+    Machine { what, guest, raw: true, code: Code::Fast, classic: expect.clone(), lpae: expect }
 }
 
 fn tree(blob: &[u8]) -> Outcome<DeviceTree> {

@@ -3,6 +3,7 @@
 use super::covering;
 use super::expect::Expect;
 use super::{Depth, Machine};
+use crate::image::Code;
 use crate::qemu::Guest;
 
 const CPUS: [&str; 3] = ["cortex-a15", "cortex-a7", "max"];
@@ -67,7 +68,14 @@ fn machine(row: &[usize]) -> Machine {
     if beyond > 0 {
         lpae.push(format!("{} MiB of RAM from ", megabytes - LOWMEM));
     }
-    Machine { what: None, guest, raw, classic: Expect::Passes(classic), lpae: Expect::Passes(lpae) }
+    Machine {
+        what: None,
+        guest,
+        raw,
+        code: Code::Fast,
+        classic: Expect::Passes(classic),
+        lpae: Expect::Passes(lpae),
+    }
 }
 
 /// MiB of RAM in the linear map, where there is more: up to vmalloc, at 0xF080_0000.

@@ -4,7 +4,7 @@ use std::fs;
 
 use super::Missing;
 use crate::command::find;
-use crate::image::TARGET;
+use crate::image::TARGETS;
 use crate::qemu::QEMU;
 
 /// What is missing, and the commands for this system.
@@ -12,10 +12,11 @@ pub fn text(missing: &Missing) -> String {
     let mut lines = Vec::new();
     let mut commands = Vec::new();
     if let Some(why) = &missing.target {
-        lines.push(format!("missing: a Rust toolchain that links for {TARGET} ({why})"));
+        lines.push(format!("missing: a Rust toolchain that links for Arm ({why})"));
+        let add = format!("rustup target add {}", TARGETS.join(" "));
         commands.push(match find("rustup") {
-            Some(_) => format!("rustup target add {TARGET}"),
-            None => format!("(install rustup: https://rustup.rs) && rustup target add {TARGET}"),
+            Some(_) => add,
+            None => format!("(install rustup: https://rustup.rs) && {add}"),
         });
     }
     if missing.qemu {
@@ -80,6 +81,7 @@ mod tests {
     #[test]
     fn the_advice_names_everything_missing() {
         let text = text(&Missing { target: Some("error[E0463]".into()), qemu: true });
-        assert!(text.contains("error[E0463]") && text.contains(TARGET) && text.contains(QEMU));
+        assert!(text.contains("error[E0463]") && text.contains(QEMU));
+        assert!(TARGETS.iter().all(|target| text.contains(target)));
     }
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use super::{Missing, probe, say};
 use crate::Outcome;
 use crate::command::{find, root, stream, target_directory, tool};
-use crate::image::{Format, TARGET, built_in};
+use crate::image::{Format, TARGETS, built_in};
 
 const PREFIX: &str = "/usr";
 const RUSTC: &str = "/usr/bin/rustc";
@@ -39,7 +39,7 @@ pub fn provide(missing: &Missing) -> Outcome<()> {
     }
     if toolchain_lacks {
         provide_linker()?;
-        if probe::link_arm_program(RUSTC).is_err() {
+        if probe::link_arm_programs(RUSTC).is_err() {
             provide_core()?;
         }
     }
@@ -57,7 +57,7 @@ pub fn is_root() -> bool {
 
 fn toolchain_is_ready() -> bool {
     [RUSTC, CARGO, CLIPPY].iter().all(|tool| Path::new(tool).exists())
-        && probe::link_arm_program(RUSTC).is_ok()
+        && probe::link_arm_programs(RUSTC).is_ok()
 }
 
 fn install(qemu: bool, toolchain: bool) -> Outcome<()> {
@@ -140,9 +140,9 @@ fn symlink(_: &Path, _: &Path) -> io::Result<()> {
 
 /// Builds `core` and its neighbours from Debian's sources and puts them where rustc looks for a target's libraries.
 fn provide_core() -> Outcome<()> {
-    say(&format!("building core and alloc for {TARGET} (half a minute)"));
+    say(&format!("building core and alloc for {} (a minute)", TARGETS.join(" and ")));
     let scratch = target_directory().join("setup/core");
-    let complain = |error: io::Error| format!("core for {TARGET}: {error}");
+    let complain = |error: io::Error| format!("core for Arm: {error}");
     // Left of a set-up that was killed, perhaps of another compiler.
     let _ = fs::remove_dir_all(&scratch);
     fs::create_dir_all(scratch.join("src")).map_err(complain)?;
@@ -163,33 +163,42 @@ fn provide_core() -> Outcome<()> {
     {
         build.env_remove(name);
     }
-    build.args(["build", "--quiet", "--release", "--target", TARGET, "--target-dir", "target"]);
+    build.args(["build", "--quiet", "--release", "--target-dir", "target"]);
+    build.args(TARGETS.map(|target| format!("--target={target}")));
     build.args([
         format!("-Zbuild-std={}", CRATES.join(",")).as_str(),
         "-Zbuild-std-features=compiler-builtins-mem",
     ]);
     finish(build)?;
 
-    let built = scratch.join("target").join(TARGET).join("release/deps");
-    let place = rustlib().join(TARGET).join("lib");
-    fs::create_dir_all(&place).map_err(complain)?;
-    let fresh = libraries(&built).map_err(complain)?;
+    TARGETS.into_iter().try_for_each(|target| place_core(&scratch, target).map_err(complain))?;
+    let _ = fs::remove_dir_all(&scratch);
+    // What was built against other libraries cannot be linked with these, and cargo does not notice.
+    for target in TARGETS {
+        let _ = fs::remove_dir_all(target_directory().join(target));
+        for format in Format::ALL {
+            let _ = fs::remove_dir_all(built_in(format).join(target));
+        }
+    }
+    Ok(())
+}
+
+/// Puts the libraries that were built for `target` in `scratch` in their place.
+fn place_core(scratch: &Path, target: &str) -> io::Result<()> {
+    let built = scratch.join("target").join(target).join("release/deps");
+    let place = rustlib().join(target).join("lib");
+    fs::create_dir_all(&place)?;
+    let fresh = libraries(&built)?;
     // Each appears whole or not at all, and those of an older compiler go last.
     for name in &fresh {
         let unfinished = place.join(format!("{name}.new"));
-        fs::copy(built.join(name), &unfinished).map_err(complain)?;
-        fs::rename(&unfinished, place.join(name)).map_err(complain)?;
+        fs::copy(built.join(name), &unfinished)?;
+        fs::rename(&unfinished, place.join(name))?;
     }
-    for name in libraries(&place).map_err(complain)? {
+    for name in libraries(&place)? {
         if !fresh.contains(&name) {
-            fs::remove_file(place.join(name)).map_err(complain)?;
+            fs::remove_file(place.join(name))?;
         }
-    }
-    let _ = fs::remove_dir_all(&scratch);
-    // What was built against other libraries cannot be linked with these, and cargo does not notice.
-    let _ = fs::remove_dir_all(target_directory().join(TARGET));
-    for format in Format::ALL {
-        let _ = fs::remove_dir_all(built_in(format).join(TARGET));
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Can this compiler link a program for the images' target?
+//! Can this compiler link programs for the images' targets?
 
 use std::ffi::OsStr;
 use std::fs;
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::Outcome;
 use crate::command::{target_directory, tool};
-use crate::image::TARGET;
+use crate::image::TARGETS;
 
 /// Needs `core`, `alloc`, the memory functions of `compiler_builtins`, and a linker. The images are optimised at link
 /// time, which takes the libraries' bitcode; the thin kind takes it too, and is quick.
@@ -32,11 +32,15 @@ pub unsafe extern "C" fn _start(to: *mut u8, from: *const u8, count: usize) {
 }
 "#;
 
-/// Links the probe with `rustc` as the checkout would.
+/// Links the probe with `rustc` as the checkout would, for each of the images' targets.
 ///
 /// # Errors
 /// What the compiler said.
-pub fn link_arm_program(rustc: impl AsRef<OsStr>) -> Outcome<()> {
+pub fn link_arm_programs(rustc: impl AsRef<OsStr>) -> Outcome<()> {
+    TARGETS.into_iter().try_for_each(|target| link(rustc.as_ref(), target))
+}
+
+fn link(rustc: &OsStr, target: &str) -> Outcome<()> {
     let directory = target_directory().join("setup");
     fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
     // Tests look at the same time, in one process and in several.
@@ -46,7 +50,7 @@ pub fn link_arm_program(rustc: impl AsRef<OsStr>) -> Outcome<()> {
     let mut child = tool(rustc)
         .args([
             "--target",
-            TARGET,
+            target,
             "--edition",
             "2024",
             "--crate-name",
@@ -70,7 +74,7 @@ pub fn link_arm_program(rustc: impl AsRef<OsStr>) -> Outcome<()> {
     let _ = fs::remove_file(&program);
     match done.status.success() {
         true => Ok(()),
-        false => Err(first_error(&String::from_utf8_lossy(&done.stderr))),
+        false => Err(format!("{target}: {}", first_error(&String::from_utf8_lossy(&done.stderr)))),
     }
 }
 
