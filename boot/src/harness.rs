@@ -65,9 +65,14 @@ pub fn fail(what: fmt::Arguments<'_>, file: &str, line: u32) {
     println!("    {what}, {file}:{line}");
 }
 
-/// Notes that the running test has nothing to test here. [`skip!`](crate::skip) calls it.
+/// Notes that the running test has nothing to test here, or nothing more where it failed already. [`skip!`](crate::skip)
+/// calls it.
 pub fn skip(why: fmt::Arguments<'_>) {
-    STATE.lock().end = End::Skipped;
+    let mut state = STATE.lock();
+    if state.end != End::Failed {
+        state.end = End::Skipped;
+    }
+    drop(state);
     break_line();
     println!("    {why}");
 }

@@ -36,7 +36,7 @@ fn between(start: *const u8, end: *const u8) -> VirtRange {
         .expect("linker.ld keeps its parts in order")
 }
 
-/// All of it, from its first byte to the end of the early tables.
+/// All of it, from its first byte to the end of the table heap.
 pub fn whole() -> VirtRange {
     range!(__image_start..__image_end)
 }

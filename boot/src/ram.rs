@@ -6,7 +6,7 @@ use armv7a_mm::addr::{PhysAddr, VirtAddr};
 
 use crate::devicetree::{self, DtError, HEADER, MAX_BYTES, Range, Ranges};
 use crate::image::Placement;
-use crate::{head, image, println, probe};
+use crate::{console, head, image, println, probe};
 
 /// What is assumed where no device tree says: 64 MiB from where RAM is taken to begin. No machine that this
 /// image is meant for has less, and what is more stays unused.
@@ -43,6 +43,10 @@ pub fn find(placement: Placement, r2: u32, entry: u32) -> Ram {
         ("the start of RAM", VirtAddr(head::PAGE_OFFSET), placement.ram(), below_image),
     ] {
         match read(at, bytes as usize) {
+            Ok((_, ranges)) if starts_at_image(placement, &ranges) => {
+                println!("boot: RAM starts where this image lies; load it 2 MiB further up");
+                console::exit(1)
+            }
             Ok((bytes, ranges)) if holds_image(placement, &ranges) => {
                 println!("device tree: at {place}");
                 let place = Range { base: phys.as_u64(), bytes: bytes.len() as u64 };
@@ -64,6 +68,12 @@ fn holds_image(placement: Placement, ranges: &Ranges) -> bool {
     let [first, last] =
         [image::whole().start(), image::whole().last()].map(|at| placement.phys(at).as_u64());
     ranges.as_slice().iter().any(|range| range.base <= first && last < range.end())
+}
+
+/// Whether the image lies at the very start of RAM: then what the linear map has before it is not there.
+fn starts_at_image(placement: Placement, ranges: &Ranges) -> bool {
+    let first = placement.phys(image::whole().start()).as_u64();
+    ranges.as_slice().iter().any(|range| range.base == first)
 }
 
 /// The device tree at `at`, where `bytes` bytes are mapped, and the memory by it.

@@ -109,8 +109,8 @@ impl Spares {
 
 impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
     /// Frees an address space: every table that user space's mappings took, whatever is left of them. The
-    /// root and the private tables are kept for the next pgd_alloc, which is then a matter of some thirty
-    /// instructions; [`shrink`](Self::shrink) gives them back.
+    /// root and the private tables are kept for the next pgd_alloc, which is then a matter of some
+    /// seventy instructions; [`shrink`](Self::shrink) gives them back.
     ///
     /// What user space had mapped is forgotten by every TLB before the first table is freed
     /// (DDI 0406C B3.10.1).

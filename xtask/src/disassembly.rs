@@ -25,6 +25,9 @@ const STORE_FILE: &str = "src/table/mem.rs";
 /// such CPU, and the compiler does not know how long a window's lists are. No edit, walk or fault comes there.
 const MAY_PANIC: [&str; 3] = ["src/table/heap.rs", "src/mm/asid.rs", "src/mm/window/"];
 
+/// In the names of the functions of `core` that end in a panic: of itself, and for `expect`, `unwrap` and slices.
+const PANICS: [&str; 4] = ["core9panicking", "13expect_failed", "13unwrap_failed", "_fail"];
+
 /// Checks the image of `format`, and says in a line what it found. For panics it looks at fast code alone: in small code,
 /// what panics for the library is a function of `core`'s, not inlined.
 ///
@@ -95,7 +98,7 @@ fn panics(file: &[u8]) -> Outcome<Vec<(u32, Function)>> {
     let inlining = Inlining::read(&elf)?;
     let panicking: Vec<u32> = elf
         .symbols()?
-        .filter(|(name, _)| name.contains("core9panicking"))
+        .filter(|(name, _)| PANICS.iter().any(|part| name.contains(part)))
         .map(|(_, at)| at & !1) // Thumb's have bit 0
         .collect();
     let (root, library) = (root(), root().join("src"));

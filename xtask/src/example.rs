@@ -39,6 +39,12 @@ const SAID: [&str; 11] = [
 /// It does not build, or is red.
 pub fn run(options: &BootOptions) -> Outcome<()> {
     let mut problems = Vec::new();
+    if !options.guest.takes_elf() {
+        let machine = &options.guest.machine;
+        return Err(format!(
+            "the example runs on virt alone, not on {machine}: its addresses are virt's"
+        ));
+    }
     println!("{}", image::BUILDING);
     for &format in &options.formats {
         let elf = Binary::HobbyKernel.build(format, Code::Fast)?;

@@ -177,6 +177,9 @@ impl Binary {
             .args(format.features())
             .arg("--target-dir")
             .arg(built_in(format))
+            // Meant for the host, as `-C target-cpu=native` is.
+            .env_remove("RUSTFLAGS")
+            .env_remove("CARGO_ENCODED_RUSTFLAGS")
             .status()
             .map_err(|error| format!("{format}: cargo does not start: {error}"))?;
         if !status.success() {

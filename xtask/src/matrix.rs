@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
-use std::{fs, thread};
+use std::{fs, io, thread};
 
 use crate::Outcome;
 use crate::command::target_directory;
@@ -179,19 +179,29 @@ pub struct Boot {
     evidence: String,
 }
 
+/// What QEMU noted; it makes the file at its first note.
+fn notes(log: &Path) -> io::Result<String> {
+    match fs::read_to_string(log) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        read => read,
+    }
+}
+
 fn boot(at: usize, machine: &Machine, images: &Images, log: PathBuf) -> Boot {
     let (format, began) = (images.format, Instant::now());
     let image = if machine.raw { &images.raw } else { &images.elf };
     let limit = machine.guest.limit.max(LIMIT);
     let guest = Guest { log: Some(log.clone()), limit, ..machine.guest.clone() };
-    // QEMU makes the file at its first note.
     let _ = fs::remove_file(&log);
     let (said, came, noted) = match qemu::run(&guest, image, false) {
         Ok((said, ending)) => {
-            let noted = fs::read_to_string(&log).unwrap_or_default();
             let (expect, filter) = (machine.expect(format), guest.test.as_deref());
-            let came = expect::judge(format, expect, &said, ending, &noted, filter);
-            (said, came, noted)
+            let noted = notes(&log).map_err(|error| format!("{}: {error}", log.display()));
+            let came = noted
+                .as_ref()
+                .map_err(String::clone)
+                .and_then(|noted| expect::judge(format, expect, &said, ending, noted, filter));
+            (said, came, noted.unwrap_or_default())
         }
         Err(problem) => (String::new(), Err(problem), String::new()),
     };

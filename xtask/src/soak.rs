@@ -4,8 +4,9 @@
 //! test that shows it.
 
 use crate::Outcome;
-use crate::command::{stream, tool};
+use crate::command::tool;
 use crate::options::SoakOptions;
+use crate::stages;
 
 /// Runs, and shows what it says.
 ///
@@ -25,10 +26,5 @@ pub fn run(options: &SoakOptions) -> Outcome<()> {
         Some(machine) => command.env("ARMV7A_MM_MACHINE", machine),
         None => command.env_remove("ARMV7A_MM_MACHINE"),
     };
-    let (_, ending) =
-        stream(command, true, None).map_err(|error| format!("cargo does not start: {error}"))?;
-    match ending.succeeded() {
-        true => Ok(()),
-        false => Err("the soak is red: a test that shows it stands above".into()),
-    }
+    stages::tests(command).map(drop).map_err(|problem| format!("the soak is red: {problem}"))
 }

@@ -112,12 +112,16 @@ fn format_check() -> Outcome<Counts> {
     let has_format = |mut command: Command| {
         command.args(["fmt", "--version"]).output().is_ok_and(|told| told.status.success())
     };
-    let mut command = match has_format(tool("cargo")) {
-        true => tool("cargo"),
-        false => {
-            let mut stable = tool("rustup");
-            stable.args(["run", "stable", "cargo"]);
-            stable
+    let rustups = || {
+        let mut stable = tool("rustup");
+        stable.args(["run", "stable", "cargo"]);
+        stable
+    };
+    let mut command = match (has_format(tool("cargo")), has_format(rustups())) {
+        (true, _) => tool("cargo"),
+        (false, true) => rustups(),
+        (false, false) => {
+            return Err("no rustfmt: `rustup component add rustfmt`, or install it".into());
         }
     };
     command.args(["fmt", "--all", "--check"]);

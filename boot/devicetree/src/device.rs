@@ -1,13 +1,16 @@
 //! Where a device is: found by what it is compatible with, its address as the CPU sees it.
 
-use dtoolkit::Node;
 use dtoolkit::fdt::FdtNode;
-use dtoolkit::standard::{NodeStandard, Status};
+use dtoolkit::standard::NodeStandard;
+use dtoolkit::{Node, Property};
 
 use crate::MAX_CELLS;
 
 /// Buses within buses are followed this far: a bound for the stack. Arm's boards need five.
 const MAX_DEPTH: usize = 8;
+
+/// Windows of one bus that are looked at: a bound for the time that a hostile tree takes. Boards have a few.
+const MAX_WINDOWS: usize = 64;
 
 /// The buses between a device and the CPU, the outermost first.
 #[derive(Clone, Copy)]
@@ -37,7 +40,7 @@ impl<'a> Buses<'a> {
             if windows.peek().is_none() {
                 return Some(at);
             }
-            windows.find_map(|window| {
+            windows.take(MAX_WINDOWS).find_map(|window| {
                 let offset = at.checked_sub(window.child_bus_address().ok()?)?;
                 let parent: u64 = window.parent_bus_address().ok()?;
                 (offset < window.length().ok()?).then(|| parent.checked_add(offset))?
@@ -53,7 +56,9 @@ pub(crate) fn below<'a>(node: FdtNode<'a>, buses: Buses<'a>, wanted: &[&str]) ->
         return None;
     }
     node.children().find_map(|child| {
-        let usable = matches!(child.status(), Ok(Status::Okay));
+        // The specification has `okay`; older trees say `ok`, and Linux takes both.
+        let status = child.property("status").map(|status| status.value_as::<&str>());
+        let usable = matches!(status, None | Some(Ok("okay" | "ok")));
         let is_wanted = || wanted.iter().any(|wanted| child.is_compatible(wanted));
         if usable && is_wanted() {
             let first = child.reg().ok().flatten().and_then(|mut reg| reg.next());

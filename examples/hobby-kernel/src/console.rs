@@ -38,6 +38,15 @@ impl Write for Console {
     }
 }
 
+/// Unlocks it for the last words of the kernel.
+///
+/// # Safety
+/// Who has locked it does not go on.
+pub unsafe fn seize() {
+    // SAFETY: the caller's promise.
+    unsafe { CONSOLE.force_unlock() }
+}
+
 /// Writes bytes as they are.
 pub fn write(bytes: &[u8]) {
     if let Some(console) = &*CONSOLE.lock() {

@@ -3,7 +3,7 @@
 use core::arch::asm;
 use core::panic::PanicInfo;
 
-use crate::println;
+use crate::{console, println};
 
 /// PSCI's SYSTEM_OFF; `virt` listens to HVC.
 const SYSTEM_OFF: u32 = 0x8400_0008;
@@ -29,6 +29,12 @@ pub fn fail() -> ! {
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
-    println!("panic: {info}");
+    // Whoever was speaking will not end.
+    // SAFETY: from here on this is the only code that runs.
+    unsafe { console::seize() };
+    match info.location() {
+        Some(at) => println!("panic: {}, {}:{}", info.message(), at.file(), at.line()),
+        None => println!("panic: {}", info.message()),
+    }
     fail()
 }

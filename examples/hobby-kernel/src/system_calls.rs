@@ -54,7 +54,7 @@ fn wait(registers: &mut Registers, status: u32) {
     match processes.wait() {
         Wait::NoChildren => registers.r[0] = call::ECHILD,
         Wait::Blocked => {
-            registers.pc -= 4;
+            registers.call_again();
             processes.next(registers);
         }
         Wait::Ended { pid, ending } => {

@@ -23,6 +23,7 @@ global_asm!(
     PREFETCH = sym prefetch,
     DATA = sym data,
     IRQ = sym irq,
+    OVERFLOW = sym overflow,
 );
 
 /// What an exception saves.
@@ -45,6 +46,8 @@ pub struct Registers {
 /// The mode field of a PSR, and user mode: ARM state, interrupts welcome.
 const MODE: u32 = 0x1F;
 const USER: u32 = 0x10;
+/// Thumb state.
+const THUMB: u32 = 1 << 5;
 
 impl Registers {
     /// Those of a program that starts at `pc` with its stack below `sp`.
@@ -54,6 +57,11 @@ impl Registers {
 
     fn are_users(&self) -> bool {
         self.psr & MODE == USER
+    }
+
+    /// Has the program make its system call again: the SVC before `pc`.
+    pub fn call_again(&mut self) {
+        self.pc -= if self.psr & THUMB == 0 { 4 } else { 2 };
     }
 }
 
@@ -99,6 +107,10 @@ extern "C" fn undefined(registers: &mut Registers) {
     assert!(registers.are_users(), "undefined instruction at {:#010x}", registers.pc);
     let reason = Reason::Undefined { at: registers.pc };
     closed(|| PROCESSES.lock().end(registers, Ending::Killed(reason)));
+}
+
+extern "C" fn overflow() -> ! {
+    panic!("the kernel's stack is full");
 }
 
 extern "C" fn supervisor(registers: &mut Registers) {

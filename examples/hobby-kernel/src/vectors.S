@@ -21,6 +21,13 @@ vectors:
 // in question (DDI 0406C B1.8.3).
 .macro enter name, back, handler
 enter_\name:
+    .ifc \handler, {DATA}
+        // Abort mode has no stack, and its sp is free to compute with. An abort from there was taken right here: SVC mode's
+        // stack is full.
+        mrs     sp, spsr
+        tst     sp, #0x04
+        bne     overflow
+    .endif
     .if \back
         sub     lr, lr, #\back
     .endif
@@ -45,15 +52,22 @@ leave_\name:
         enter   data,       8, {DATA}
         enter   irq,        4, {IRQ}
 
-// fn enter_user(registers: &Registers) -> !: the first program. What the stack held is forgotten.
+// The stack is full: what it held is given up for a last word.
+overflow:
+        cps     #0x13
+        ldr     sp, =__stack_top
+        bl      {OVERFLOW}
+
+// fn enter_user(registers: &Registers) -> !: the first program. What the stack held is forgotten. From the last word on,
+// as they may lie on that stack themselves, below where they go.
         .global enter_user
 enter_user:
         ldr     r1, =__stack_top
         sub     sp, r1, #{REGISTERS}
-        mov     r2, sp
-1:      ldr     r3, [r0], #4
-        str     r3, [r2], #4
-        cmp     r2, r1
-        blo     1b
+        add     r0, r0, #{REGISTERS}
+1:      ldr     r3, [r0, #-4]!
+        str     r3, [r1, #-4]!
+        cmp     r1, sp
+        bhi     1b
         b       leave_supervisor
         .ltorg

@@ -44,12 +44,11 @@ pub fn bless(format: Format, counted: &Counted) -> Outcome<PathBuf> {
 /// Holds what was counted against what is checked in, and says in a line what it found.
 ///
 /// # Errors
-/// A count rose by more than 3 %, under the same compiler; or the file makes no sense.
+/// A count rose by more than 3 %, under the same compiler; or the file is missing, or makes no sense.
 pub fn check(format: Format, counted: &Counted) -> Outcome<String> {
     let file = place(format);
-    let Ok(text) = fs::read_to_string(&file) else {
-        return Ok(format!("{format}: no counts are checked in yet; {BLESS}"));
-    };
+    let text =
+        fs::read_to_string(&file).map_err(|error| format!("{}: {error}; {BLESS}", shown(&file)))?;
     let risen = risen(&text, counted).map_err(|problem| format!("{}: {problem}", shown(&file)))?;
     if risen.is_empty() {
         return Ok(format!("{format}: no count rose"));

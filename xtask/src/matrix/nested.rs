@@ -79,7 +79,8 @@ fn node(name: &str, compatible: &str) -> DeviceTreeNode {
     node
 }
 
-fn text(name: &str, value: &str) -> DeviceTreeProperty {
+/// A property of text.
+pub fn text(name: &str, value: &str) -> DeviceTreeProperty {
     DeviceTreeProperty::new_unchecked(name, value)
 }
 

@@ -13,7 +13,7 @@ use dtoolkit::fdt::Fdt;
 use dtoolkit::model::{DeviceTree, DeviceTreeNode};
 
 use super::expect::Expect;
-use super::nested::words;
+use super::nested::{text, words};
 use super::{Depth, Machine};
 use crate::Outcome;
 use crate::command::tool;
@@ -30,6 +30,9 @@ const BELOW: u32 = IMAGE - 0x20_0000;
 const SHIM: u32 = 0x4700_0000;
 /// Where r2 points.
 const R2: u32 = 0x4A00_0000;
+
+/// What the image says where the memory that it takes to lie before it is none.
+const AT_THE_START: &str = "boot: RAM starts where this image lies; load it 2 MiB further up";
 
 /// A tree, and what the image says of it.
 struct Variant {
@@ -48,6 +51,8 @@ enum Verdict {
     None,
     /// It goes by it but for this, and says why.
     Without(&'static str),
+    /// It goes by it, and cannot run there.
+    Refused,
 }
 
 /// Every variant where r2 points and at the start of RAM, and good ones in odd places (B19). Writes them to
@@ -142,9 +147,13 @@ fn machine(variant: &Variant, r2: Option<(u32, PathBuf)>, tree: &Path) -> Machin
         Verdict::Without(why) => [found(), vec![why.into()]].concat(),
         Verdict::Bad(why) => vec![format!("device tree: at {place}, but {why}"), assumed],
         Verdict::None => vec![assumed],
+        Verdict::Refused => Vec::new(),
     };
     let what = Some(format!("tree at {place}: {}", variant.name));
-    let expect = Expect::Passes(says);
+    let expect = match variant.verdict {
+        Verdict::Refused => Expect::Refuses(AT_THE_START.into()),
+        _ => Expect::Passes(says),
+    };
     Machine { what, guest, raw: true, code: Code::Fast, classic: expect.clone(), lpae: expect }
 }
 
@@ -183,7 +192,7 @@ fn with_uart(base: &DeviceTree, change: impl Fn(&mut DeviceTreeNode)) -> Vec<u8>
 }
 
 fn variants(base: &[u8]) -> Outcome<Vec<Variant>> {
-    use Verdict::{Bad, Good, None, Without};
+    use Verdict::{Bad, Good, None, Refused, Without};
     let tree = tree(base)?;
     let good = tree.to_dtb();
     let (structure, strings) = (word(&good, 8), word(&good, 12));
@@ -261,7 +270,13 @@ fn variants(base: &[u8]) -> Outcome<Vec<Variant>> {
             memory(&[(u64::from(IMAGE) + 0x8000, 64 << 20)]),
             Bad(ELSEWHERE),
         ),
+        ("memory that starts with the image", memory(&[(IMAGE.into(), 64 << 20)]), Refused),
         ("numbers of three cells", cells.to_dtb(), Bad("its memory has numbers of 3 cells")),
+        (
+            "a UART that is `ok`",
+            with_uart(&tree, |uart| uart.add_property(text("status", "ok"))),
+            Good,
+        ),
         (
             "a UART in RAM",
             with_uart(&tree, |uart| {

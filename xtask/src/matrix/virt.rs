@@ -4,7 +4,7 @@ use super::covering;
 use super::expect::Expect;
 use super::{Depth, Machine};
 use crate::image::Code;
-use crate::qemu::Guest;
+use crate::qemu::{Guest, Load};
 
 const CPUS: [&str; 3] = ["cortex-a15", "cortex-a7", "max"];
 /// MiB. Up to 3 GiB end below 2^32, as RAM starts at 1 GiB.
@@ -32,7 +32,21 @@ pub fn machines(depth: Depth) -> Vec<Machine> {
         let narrow = CPUS[row[0]] == "max" || !HIGHMEM[row[5]].is_empty();
         (!narrow || MEMORY[row[1]] <= 3072) && !(crowded && depth == Depth::Quick)
     });
-    rows.iter().map(|row| machine(row)).collect()
+    let near = matches!(depth, Depth::Full).then_some(0xC040_0000);
+    let high = near.into_iter().chain([0xD040_0000]).map(at_kernel_addresses);
+    rows.iter().map(|row| machine(row)).chain(high).collect()
+}
+
+/// The image lies, physically, at addresses of the kernel half: of its own mapping, or of what else it may use.
+fn at_kernel_addresses(at: u32) -> Machine {
+    let load = Load::Raw { image: at, entry: at };
+    let guest = Guest { memory: "3G".into(), load, ..Guest::default() };
+    let expect = Expect::Passes(vec![format!(
+        "device tree: none to go by; taking 64 MiB from {:#x}",
+        at - (2 << 20)
+    )]);
+    let what = Some(format!("at {at:#x}"));
+    Machine { what, guest, raw: true, code: Code::Fast, classic: expect.clone(), lpae: expect }
 }
 
 fn machine(row: &[usize]) -> Machine {

@@ -1,7 +1,7 @@
 //! Case 3: PHYS_OFFSET > PAGE_OFFSET. An identity mapping lands on an entry that is swapper's: its table is
 //! not written, what else it maps goes on working, and `identity_mapping_del` brings everything back.
 
-use armv7a_mm::addr::{PhysAddr, VirtAddr, VirtRange};
+use armv7a_mm::addr::{PAGE_SIZE, PhysAddr, VirtAddr, VirtRange};
 use armv7a_mm::armv7::mmu::{self, Query};
 use armv7a_mm::armv7::offline;
 use armv7a_mm::attr::Access;
@@ -35,17 +35,22 @@ fn around() -> (VirtRange, PhysAddr) {
     (range, PhysAddr::from_u32(start.0 + DELTA))
 }
 
-/// The world, its linear map in leaves of these sizes; `None` where that would not be of spare memory.
+/// The world, its linear map in leaves of these sizes; `None` where that would not be of spare memory, or where the kernel
+/// runs.
 fn world(sizes: LeafSizes) -> Option<World> {
     let (range, phys) = around();
     if !support::is_spare(phys, range.bytes()) || !LAYOUT.lowmem().encloses(range) {
+        return None;
+    }
+    let mut world = World::new(&LAYOUT);
+    let mut places = (0..BYTES).step_by(PAGE_SIZE as usize);
+    if places.any(|offset| world.translate(VirtAddr(range.start().0 + offset)).is_some()) {
         return None;
     }
     for offset in (0..BYTES).step_by(STEP as usize) {
         let at = PhysAddr::from_u32(range.start().0 + DELTA + offset);
         support::write(at, &[!offset]);
     }
-    let mut world = World::new(&LAYOUT);
     world.map_at(range, phys, Access::ReadWrite, sizes);
     Some(world)
 }
@@ -76,7 +81,9 @@ pub fn over_tables() {
 }
 
 fn live(sizes: LeafSizes) {
-    let Some(mut world) = world(sizes) else { skip!("RAM does not hold image and linear map") };
+    let Some(mut world) = world(sizes) else {
+        skip!("RAM holds no linear map around where the image lies")
+    };
     let mut space = Space::of(&mut world);
     let at = routine().start();
     let hidden = PhysAddr::from_u32(at.0 + DELTA);
@@ -122,7 +129,9 @@ pub fn sizes_over_tables() {
 }
 
 fn sizes(sizes: LeafSizes) {
-    let Some(mut world) = world(sizes) else { skip!("RAM does not hold image and linear map") };
+    let Some(mut world) = world(sizes) else {
+        skip!("RAM holds no linear map around where the image lies")
+    };
     let mut space = Space::of(&mut world);
     let (around, _) = around();
     let before = (support::in_use(), world.checksum());
