@@ -35,7 +35,8 @@ pub fn lines(from: usize, bytes: usize, line: usize) -> impl Iterator<Item = usi
 }
 
 /// Cleans the data lines of `bytes` bytes at `from` to the point of unification (DCCMVAU), where table walks
-/// and instruction fetches see them. `line` is [`data_line`]. Complete after a DSB.
+/// and instruction fetches see them. `line` is [`data_line`]. Complete when it returns, by a DSB ISH: a DSB ISHST, which
+/// mostly follows, would not wait for it (DDI 0406C A3.8.3).
 ///
 /// An address that is not mapped faults like a read of it.
 #[cold]
@@ -44,6 +45,7 @@ pub fn clean_to_unification(from: *const u8, bytes: usize, line: usize) {
         // SAFETY: cleaning changes no value.
         unsafe { DCCMVAU::write(at as u32) }
     }
+    dsb(ISH);
 }
 
 /// Cleans and invalidates the data lines of `bytes` bytes at `from` to the point of coherency (DCCIMVAC): what
@@ -60,7 +62,6 @@ pub fn flush_to_coherency(from: *const u8, bytes: usize) {
 /// their ISB (DDI 0406C B2.2.9).
 pub fn publish_code(from: *const u8, bytes: usize) {
     clean_to_unification(from, bytes, data_line());
-    dsb(ISH);
     for at in lines(from as usize, bytes, instruction_line()) {
         // SAFETY: instruction caches hold copies only.
         unsafe { ICIMVAU::write(at as u32) }

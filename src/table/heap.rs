@@ -26,6 +26,9 @@ pub struct TableCounts {
 /// Bytes, and alignment, of the largest table: the classic pgd.
 const LARGEST_TABLE: u64 = 16 << 10;
 
+/// Of fewer bytes there is no table, and no place for the heap's own books.
+const LEAST_BYTES: usize = 32;
+
 /// The virtual and the physical address of a table heap do not agree modulo 16 KiB, the alignment of the
 /// largest table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -98,8 +101,9 @@ impl State {
         for shift in 0..SHIFTS as u32 {
             let Some(layout) = layout(shift) else { continue };
             while let Some(table) = self.take_spare(shift).or_else(|| self.take_fresh(shift)) {
-                // SAFETY: it came from the heap, and so did what is left of a chunk, a piece of this layout after
-                // another.
+                // SAFETY: it came from the heap, perhaps as a piece of a chunk. The heap keeps no books of what it
+                // gave away: a piece becomes a hole, and holes that touch become one. That is more than its contract
+                // says, so Cargo.toml names its very version.
                 unsafe { self.heap.deallocate(table, layout) };
             }
         }
@@ -157,8 +161,11 @@ impl TableHeap {
         if offset & (LARGEST_TABLE - 1) != 0 {
             return Err(Incongruent);
         }
-        // SAFETY: the caller answers for the memory.
-        let heap = unsafe { Heap::new(start.as_ptr(), bytes) };
+        let heap = match bytes < LEAST_BYTES {
+            true => Heap::empty(),
+            // SAFETY: the caller answers for the memory.
+            false => unsafe { Heap::new(start.as_ptr(), bytes) },
+        };
         let state = State {
             heap,
             counts: [0; KINDS],

@@ -56,9 +56,9 @@ impl<F: Format> Memo<F> {
 }
 
 impl<F: Format> Default for Memo<F> {
-    /// Knows no leaf: no format has one with every bit set.
+    /// Knows no leaf, not even a word of unknown meaning.
     fn default() -> Self {
-        let zero = F::Raw::default();
-        Self { frame: zero, bits: !zero, new_bits: zero }
+        let all = !F::Raw::default();
+        Self { frame: all, bits: all, new_bits: all }
     }
 }

@@ -79,23 +79,24 @@ fn leaf_shift(level: &Level, leaf: &Leaf) -> u32 {
 
 /// What `va` translates to in the tree below `root`, whatever the permissions.
 ///
-/// A leaf without access is a translation too; the hardware would fault.
+/// A leaf without access is a translation too; the hardware would fault. `None` also where `root` is a table below the
+/// root: what it serves, its tree decides.
 #[inline]
 pub fn translate<F: Format, M: TableMemory>(
     root: &Node<'_, F, M>,
     va: VirtAddr,
 ) -> Option<Translation<F>> {
-    if !root.translates(va) {
+    if !root.translates(va) || root.depth() != 0 {
         return None;
     }
-    // SAFETY: the root has an entry for it.
+    // SAFETY: it is a root, and has an entry for it.
     unsafe { descend(root, va) }
 }
 
-/// [`translate`], where the root has an entry for `va`.
+/// [`translate`], where `root` is a root that has an entry for `va`.
 ///
 /// # Safety
-/// It has.
+/// It is, and has.
 #[inline]
 pub(crate) unsafe fn descend<F: Format, M: TableMemory>(
     root: &Node<'_, F, M>,

@@ -11,6 +11,7 @@ use crate::support::model::{Model, assert_whole_runs};
 use crate::support::shape::{Kind, Kind::*, shape};
 use crate::support::*;
 use armv7a_mm::format::EncodeError;
+use armv7a_mm::table::node::Node;
 use armv7a_mm::table::walk;
 
 both_formats!(
@@ -28,6 +29,7 @@ both_formats!(
     swapper_clears_and_modifies,
     visits_stop_when_told,
     readers_agree,
+    a_table_below_the_root_is_no_tree,
 );
 
 const DATA: Attrs = Attrs::kernel(Access::ReadWrite);
@@ -377,4 +379,68 @@ fn readers_agree<F: Format>() {
 
 fn depth_of<F: Format>(level: &armv7a_mm::format::Level) -> usize {
     F::LEVELS.iter().position(|known| known == level).unwrap()
+}
+
+/// `translate` is safe: of a table that is no root it reads nothing.
+fn a_table_below_the_root_is_no_tree<F: Format>() {
+    let (host, layout) = (Host::<F>::new(), linux());
+    let mut swapper = swapper(&host, &layout);
+    let mut space = pgd(&host, &mut swapper);
+    space.map_at(range(0x1_0000, 0x1_1000), 0x5000_0000, USER, LeafSizes::PAGES).unwrap();
+    let last = walk::trace(&space.view(), VirtAddr(0x1_0000)).last().unwrap();
+    let depth = depth_of::<F>(last.level);
+    // SAFETY: a table of that depth lies there.
+    let ptes = unsafe { Node::<F, _>::new(&host, last.table, depth) };
+    for at in [0x1_0000, 0xFFF0_0000].map(VirtAddr) {
+        assert!(walk::translate(&ptes, at).is_none());
+    }
+    free(&host, space);
+}
+
+/// Two supersections alike but for where they lie: sections reach the one and not the other.
+#[test]
+fn each_supersection_is_judged() {
+    let (host, layout) = (Host::<Classic>::new(), linux());
+    let mut swapper = empty_swapper(&host, &layout);
+    const NEAR: u32 = 0xD000_0000;
+    const FAR: u32 = 0xD100_0000;
+    for (at, frame) in [(NEAR, 0x5000_0000), (FAR, 0x1_0000_0000)] {
+        swapper.map_at(range(at, at + (16 << 20)), frame, DATA, LeafSizes::LARGEST).unwrap();
+    }
+    // What user space may reach is never a supersection.
+    let change = |attrs| Attrs { user: true, ..attrs };
+    let before = host.snapshot();
+    let refused = EditError::Encode(EncodeError::OutOfReach { at: phys(0x1_0000_0000) });
+    for start in [FAR, NEAR] {
+        // SAFETY: nobody uses it.
+        let done = unsafe { swapper.modify(range(start, FAR + (16 << 20)), change) };
+        assert_eq!(done.map(|flush| flush.pay()), Err(refused));
+        assert_same(&host.snapshot(), &before);
+    }
+    // SAFETY: as above.
+    unsafe { swapper.modify(range(NEAR, FAR), change) }.unwrap().pay();
+    for offset in (0..16 << 20).step_by(0x10_1000) {
+        let found = swapper.translate(VirtAddr(NEAR + offset)).unwrap();
+        assert_eq!(
+            (found.phys, found.leaf().unwrap().attrs.user),
+            (phys(0x5000_0000 + u64::from(offset)), true)
+        );
+    }
+}
+
+/// An entry that no pgd has a copy of is not sealed, whatever is changed with it.
+#[test]
+fn above_the_border_of_ttbr1_nothing_is_sealed() {
+    let spec = LayoutSpec::linux(0x8000_0000).split_at(0x8000_0000);
+    let (host, layout) = (Host::<Classic>::new(), layout(spec));
+    let mut swapper = empty_swapper(&host, &layout);
+    swapper.map_at(range(0x7FFF_F000, 0x8000_0000), 0x6000_0000, DATA, LeafSizes::PAGES).unwrap();
+    swapper.map_at(range(0x8000_0000, 0x8020_0000), 0x5000_0000, DATA, LeafSizes::LARGEST).unwrap();
+    let space = pgd(&host, &mut swapper);
+    let whole = range(0x7FFF_F000, 0x8020_0000);
+    assert_eq!(swapper.protect_now(whole, Access::Read), Ok(()));
+    for at in [0x7FFF_F000, 0x8000_0000, 0x801F_F000].map(VirtAddr) {
+        assert_eq!(swapper.translate(at).unwrap().access(), Access::Read);
+    }
+    free(&host, space);
 }

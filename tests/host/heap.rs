@@ -126,3 +126,19 @@ fn addresses_must_agree_modulo_the_largest_table() {
         assert_eq!(made.map(|_| ()), Err(Incongruent), "{off:#x} apart");
     }
 }
+
+/// Of next to no memory, also unaligned, there is a heap that has no table.
+#[test]
+fn a_heap_of_next_to_nothing_is_full() {
+    let mut ram = [0_u128; 8];
+    for (start, bytes) in (0..16).flat_map(|start| (0..64).map(move |bytes| (start, bytes))) {
+        let at = NonNull::from(&mut ram).cast::<u8>();
+        // SAFETY: 80 bytes are within the 128.
+        let at = unsafe { at.add(start) };
+        let phys = PhysAddr::truncate(at.as_ptr() as u64 & 0xFFFF);
+        // SAFETY: the memory is the test's, and outlives the heap.
+        let heap = unsafe { TableHeap::new(at, bytes, phys) }.unwrap();
+        assert_eq!(heap.allocate(&Classic::LEVELS[0]), Err(OutOfMemory));
+        assert_eq!(heap.used(), 0);
+    }
+}

@@ -44,7 +44,8 @@ fn b53_written_then_executed<F: Format>() {
     let range = area.range();
     assert_eq!(leaves(&swapper, range), [Access::ReadWrite; 3]);
     host.take_log();
-    let area = window.seal(&mut swapper, area).unwrap();
+    // SAFETY: its own swapper.
+    let area = unsafe { window.seal(&mut swapper, area) }.unwrap();
     assert_eq!(area.range(), range);
     assert_eq!(leaves(&swapper, range), [Access::ReadExecute; 3]);
     // No TLB lets anybody write any more when the code is published, which comes last.
@@ -66,7 +67,8 @@ fn constants_are_read_only<F: Format>() {
     let (mut window, mut frames) = (window(), Frames::new(&host, 100));
     // SAFETY: as above.
     let area = unsafe { window.allocate(&mut swapper, 1, &mut frames) }.unwrap();
-    let area = window.freeze(&mut swapper, area).unwrap();
+    // SAFETY: its own swapper.
+    let area = unsafe { window.freeze(&mut swapper, area) }.unwrap();
     assert_eq!(leaves(&swapper, area.range()), [Access::Read]);
     host.audit(swapper.root(), &[]);
 }
@@ -80,7 +82,8 @@ fn an_area_of_another_window<F: Format>() {
     // SAFETY: as above.
     let area = unsafe { other.allocate(&mut swapper, 0x1000, &mut frames) }.unwrap();
     let at = area.range().start();
-    let (area, error) = window.seal(&mut swapper, area).unwrap_err();
+    // SAFETY: its own swapper.
+    let (area, error) = unsafe { window.seal(&mut swapper, area) }.unwrap_err();
     assert_eq!(
         (error, leaves(&swapper, area.range())),
         (EditError::OutOfBounds { at }, vec![Access::ReadWrite])
@@ -109,7 +112,8 @@ fn every_table_fails_once<F: Format>() {
     });
     // Sealing needs none.
     host.fail_after(Some(0));
-    let area: ModuleArea<_> = window.seal(&mut swapper, area).unwrap();
+    // SAFETY: its own swapper.
+    let area: ModuleArea<_> = unsafe { window.seal(&mut swapper, area) }.unwrap();
     // SAFETY: as above.
     unsafe { window.free(&mut swapper, area, &mut frames) }.unwrap();
     assert!(frames.taken.is_empty());
@@ -124,7 +128,8 @@ fn seen_in_every_space<F: Format>() {
     let area = unsafe { window.allocate(&mut swapper, 0x1000, &mut frames) }.unwrap();
     let at = area.range().start();
     assert_eq!(touch(&swapper, &pgds[0], at.0), Verdict::Retry);
-    let _area = window.seal(&mut swapper, area).unwrap();
+    // SAFETY: its own swapper.
+    let _area = unsafe { window.seal(&mut swapper, area) }.unwrap();
     assert_eq!(touch(&swapper, &pgds[1], at.0), Verdict::Retry);
     for pgd in &pgds {
         assert_eq!(pgd.translate(at).unwrap().access(), Access::ReadExecute);

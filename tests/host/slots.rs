@@ -12,6 +12,7 @@ use armv7a_mm::mm::window::{AreaError, LocalSlots, Pkmap, WindowError};
 
 both_formats!(
     a_frame_has_one_address,
+    whole_pages_are_used,
     frames_beyond_reach,
     slots_are_forgotten_before_they_are_used_again,
     neighbours_lie_apart,
@@ -50,6 +51,31 @@ fn kunmap<const N: usize>(pkmap: &mut Pkmap<N>, at: VirtAddr) -> Result<(), Wind
     unsafe { pkmap.kunmap(at) }
 }
 
+fn purge<F: Format, const N: usize>(
+    pkmap: &mut Pkmap<N>,
+    swapper: &mut Swapper<'_, F, Host<F>>,
+) -> Result<(), WindowError> {
+    // SAFETY: always the same one.
+    unsafe { pkmap.purge(swapper) }
+}
+
+/// A window that begins and ends within pages.
+fn whole_pages_are_used<F: Format>() {
+    let (host, layout) = (Host::<F>::new(), linux());
+    let mut swapper = swapper(&host, &layout);
+    let start = PLACE.0 + 0x800;
+    let mut pkmap = Pkmap::<8>::new(range(start, start + 0x3000));
+    for (frame, page) in [(0x7000_0000, 1), (0x7000_1000, 2)] {
+        let at = kmap(&mut pkmap, &mut swapper, frame).unwrap();
+        assert_eq!(swapper.translate(at).unwrap().phys, phys(frame));
+        assert!((1..=2).contains(&((at.0 - PLACE.0) >> 12)), "{at} for page {page}");
+    }
+    let full = kmap(&mut pkmap, &mut swapper, 0x7000_2000);
+    assert_eq!(full, Err(WindowError::Area(AreaError::WindowFull)));
+    let none = kmap(&mut Pkmap::<8>::new(range(start, start + 0x800)), &mut swapper, 0x7000_0000);
+    assert_eq!(none, Err(WindowError::Area(AreaError::WindowFull)));
+}
+
 fn a_frame_has_one_address<F: Format>() {
     let (host, layout) = (Host::<F>::new(), linux());
     let mut swapper = swapper(&host, &layout);
@@ -73,7 +99,7 @@ fn a_frame_has_one_address<F: Format>() {
     }
     kunmap(&mut pkmap, at).unwrap();
     kunmap(&mut pkmap, other).unwrap();
-    pkmap.purge(&mut swapper).unwrap();
+    purge(&mut pkmap, &mut swapper).unwrap();
     assert!(Model::read(&host, swapper.root(), range(PLACE.0, PLACE.1)).0.is_empty());
     host.audit(swapper.root(), &[]);
 }
@@ -131,7 +157,7 @@ fn neighbours_lie_apart<F: Format>() {
         let mut pkmap = pkmap::<8>();
         let at = kmap(&mut pkmap, &mut swapper, 0x7000_0000 + n * 0x1000).unwrap();
         kunmap(&mut pkmap, at).unwrap();
-        pkmap.purge(&mut swapper).unwrap();
+        purge(&mut pkmap, &mut swapper).unwrap();
         at
     };
     let places: BTreeSet<VirtAddr> = (0..8).map(alone).collect();
@@ -153,7 +179,7 @@ fn what_went_before_an_error_is_free<F: Format>() {
     }
     swapper.unmap_now(VirtRange::page(at[5].0)).unwrap();
     let hole = WindowError::Edit(EditError::NotMapped { at: at[5].0 });
-    assert_eq!(pkmap.purge(&mut swapper), Err(hole));
+    assert_eq!(purge(&mut pkmap, &mut swapper), Err(hole));
     host.assert_paid();
     for (i, &(at, to)) in at.iter().enumerate() {
         let found = swapper.translate(at).map(|found| found.phys);
@@ -223,7 +249,7 @@ fn random_kmaps<F: Format>() {
                     assert_eq!((error, slots.len()), (FULL, 8));
                 }
             },
-            8 if random.below(50) == 0 => pkmap.purge(&mut swapper).unwrap(),
+            8 if random.below(50) == 0 => purge(&mut pkmap, &mut swapper).unwrap(),
             _ if !uses.is_empty() => {
                 let (at, _) = uses.swap_remove(random.below(uses.len() as u32) as usize);
                 kunmap(&mut pkmap, at).unwrap();
@@ -239,7 +265,7 @@ fn random_kmaps<F: Format>() {
     for (at, _) in uses {
         kunmap(&mut pkmap, at).unwrap();
     }
-    pkmap.purge(&mut swapper).unwrap();
+    purge(&mut pkmap, &mut swapper).unwrap();
     host.audit(swapper.root(), &[]);
 }
 

@@ -248,7 +248,8 @@ fn module() {
         check_eq!(early, Refusal::read(FaultKind::Permission, PTE));
     }
     check_eq!(synced() - synced_before, 1);
-    let area = match modules.seal(&mut swapper, area) {
+    // SAFETY: the area is of this swapper's.
+    let area = match unsafe { modules.seal(&mut swapper, area) } {
         Ok(area) => area,
         Err((_, error)) => return check!(false, "{error}"),
     };

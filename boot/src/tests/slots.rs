@@ -43,7 +43,8 @@ fn high() {
         // SAFETY: as above.
         check_eq!(unsafe { pkmap.kunmap(at) }, Ok(()));
     }
-    check_eq!(pkmap.purge(&mut swapper), Ok(()));
+    // SAFETY: always this swapper.
+    check_eq!(unsafe { pkmap.purge(&mut swapper) }, Ok(()));
     for (frame, value) in frames.into_iter().zip([0x1111_0000_u32, 0x2222_0000]) {
         // SAFETY: as above.
         let at = unsafe { pkmap.kmap(&mut swapper, frame) }.unwrap_or_default();
@@ -51,7 +52,8 @@ fn high() {
         // SAFETY: as above.
         check_eq!(unsafe { pkmap.kunmap(at) }, Ok(()));
     }
-    check_eq!(pkmap.purge(&mut swapper), Ok(()));
+    // SAFETY: always this swapper.
+    check_eq!(unsafe { pkmap.purge(&mut swapper) }, Ok(()));
 }
 
 /// Frames that each hold their own number.
@@ -80,7 +82,8 @@ fn again() {
         // SAFETY: as above.
         check_eq!(unsafe { pkmap.kunmap(at) }, Ok(()));
     }
-    check_eq!(pkmap.purge(&mut swapper), Ok(()));
+    // SAFETY: always this swapper.
+    check_eq!(unsafe { pkmap.purge(&mut swapper) }, Ok(()));
     check_eq!(pkmap.in_use(), 0);
 }
 

@@ -74,7 +74,8 @@ pub fn load() -> Result<(), WindowError> {
     let memory = unsafe { area.bytes() };
     memory[..code.len()].copy_from_slice(code);
     relocate(&mut memory[call..], at + call as u32, say as *const () as u32);
-    let code = window.seal(&mut swapper, area).map_err(|(_, error)| error)?;
+    // SAFETY: swapper is the only one.
+    let code = unsafe { window.seal(&mut swapper, area) }.map_err(|(_, error)| error)?;
     drop(swapper);
     let rtc = Registers::map(RTC)?;
     CLOCK.call_once(|| Clock { code, rtc });

@@ -144,7 +144,10 @@ impl<'m, F: Format, M: Machine, const N: usize> Modules<'m, F, M, N> {
     ///
     /// # Errors
     /// [`EditError`]; the area is as it was, and still writable.
-    pub fn seal(
+    ///
+    /// # Safety
+    /// The swapper is the one that the area was [allocated](Self::allocate) in.
+    pub unsafe fn seal(
         &mut self,
         swapper: &mut Swapper<'m, F, M>,
         area: ModuleArea<Writable>,
@@ -152,7 +155,9 @@ impl<'m, F: Format, M: Machine, const N: usize> Modules<'m, F, M, N> {
     where
         M: CodeMaintenance,
     {
-        let sealed: ModuleArea<Executable> = self.protect(swapper, area, Access::ReadExecute)?;
+        // SAFETY: the caller's promise.
+        let sealed: ModuleArea<Executable> =
+            unsafe { self.protect(swapper, area, Access::ReadExecute) }?;
         swapper.machine().publish_code(sealed.range);
         Ok(sealed)
     }
@@ -161,12 +166,16 @@ impl<'m, F: Format, M: Machine, const N: usize> Modules<'m, F, M, N> {
     ///
     /// # Errors
     /// As for [`seal`](Self::seal).
-    pub fn freeze(
+    ///
+    /// # Safety
+    /// As for [`seal`](Self::seal).
+    pub unsafe fn freeze(
         &mut self,
         swapper: &mut Swapper<'m, F, M>,
         area: ModuleArea<Writable>,
     ) -> Result<ModuleArea<ReadOnly>, (ModuleArea<Writable>, EditError)> {
-        self.protect(swapper, area, Access::Read)
+        // SAFETY: the caller's promise.
+        unsafe { self.protect(swapper, area, Access::Read) }
     }
 
     /// Unmaps the area, and gives its frames back once every TLB forgot them.
@@ -186,7 +195,9 @@ impl<'m, F: Format, M: Machine, const N: usize> Modules<'m, F, M, N> {
         unsafe { self.window.vfree(swapper, area.range.start(), frames) }
     }
 
-    fn protect<S>(
+    /// # Safety
+    /// As for [`seal`](Self::seal).
+    unsafe fn protect<S>(
         &mut self,
         swapper: &mut Swapper<'m, F, M>,
         area: ModuleArea<Writable>,
@@ -196,7 +207,7 @@ impl<'m, F: Format, M: Machine, const N: usize> Modules<'m, F, M, N> {
         if self.window.areas().find(at) != Some((area.range, AreaKind::Memory)) {
             return Err((area, EditError::OutOfBounds { at }));
         }
-        // SAFETY: whoever could write to the area gave it away.
+        // SAFETY: whoever could write to the area gave it away; it is this swapper's.
         match unsafe { swapper.protect(area.range, access) } {
             Ok(flush) => {
                 flush.pay();

@@ -43,11 +43,13 @@ pub struct Pkmap<const N: usize> {
 
 impl<const N: usize> Pkmap<N> {
     /// The window: the layout's [`pkmap`](crate::mm::LayoutSpec::pkmap), or a part of it, in which nobody else maps
-    /// anything. `N` is its pages; of more, those that fit are used.
+    /// anything; whole pages of it are used. `N` is their number; of more, those that fit are used.
     pub const fn new(window: VirtRange) -> Self {
-        let pages = (window.bytes() >> SHIFT) as usize;
+        let first = window.start().0.div_ceil(PAGE_SIZE);
+        let end = ((window.last().0 as u64 + 1) >> SHIFT) as u32;
+        let pages = end.saturating_sub(first) as usize;
         let len = if pages < N { pages } else { N };
-        Self { start: window.start(), slots: [Slot::FREE; N], len }
+        Self { start: VirtAddr(first << SHIFT), slots: [Slot::FREE; N], len }
     }
 
     /// Slots in use: the frames that are mapped and have users.
@@ -62,7 +64,7 @@ impl<const N: usize> Pkmap<N> {
     /// the format do not reach is refused by [`EditError::Encode`].
     ///
     /// # Safety
-    /// As for [`Swapper::map`]: the frame is RAM with the linear map's memory type.
+    /// As for [`Swapper::map`]: the frame is RAM with the linear map's memory type. The swapper is always the same one.
     pub unsafe fn kmap<F: Format, M: Machine>(
         &mut self,
         swapper: &mut Swapper<'_, F, M>,
@@ -75,7 +77,8 @@ impl<const N: usize> Pkmap<N> {
         let index = match self.find(number) {
             Some(index) => index,
             None => {
-                self.purge(swapper)?;
+                // SAFETY: the caller's promise.
+                unsafe { self.purge(swapper) }?;
                 self.find(number).ok_or(AreaError::WindowFull)?
             }
         };
@@ -113,7 +116,10 @@ impl<const N: usize> Pkmap<N> {
     ///
     /// # Errors
     /// [`WindowError::Edit`] where somebody else unmapped a slot; those before it are free.
-    pub fn purge<F: Format, M: Machine>(
+    ///
+    /// # Safety
+    /// The swapper is the one of every [`kmap`](Self::kmap).
+    pub unsafe fn purge<F: Format, M: Machine>(
         &mut self,
         swapper: &mut Swapper<'_, F, M>,
     ) -> Result<(), WindowError> {

@@ -156,10 +156,13 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
             }
             let at = part.start();
             match F::decode(depth, raw) {
-                Entry::Leaf(_) if frozen => return Err(EditError::Sealed { at }),
+                Entry::Leaf(_) if self.frozen(depth, at) => return Err(EditError::Sealed { at }),
                 Entry::Leaf(leaf) => {
                     survey.leaf(depth, leaf)?;
-                    memo = Memo::new(depth, leaf.run, raw, raw);
+                    // A supersection that is to be sections may lie out of their reach: each is judged.
+                    if Self::is_pte(depth) || !leaf.run {
+                        memo = Memo::new(depth, leaf.run, raw, raw);
+                    }
                 }
                 Entry::Reserved => return Err(EditError::Reserved { at }),
                 // Swapper's tables hold nothing of this tree's.
