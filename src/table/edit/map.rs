@@ -39,7 +39,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         }
         let mapping = self.mapping(range.start(), phys, attrs, sizes);
         let (node, mut need) = (self.narrow(range), Need::default());
-        self.plan_map(&node, range, &mapping, &mut need)?;
+        self.plan_map(node.depth(), Some(&node), range, &mapping, &mut need)?;
         let mut reserve = Reserve::new(self.machine(), &need)?;
         // SAFETY: the plan found nothing in the way; the caller vouches for the mapping.
         unsafe { self.build(&node, range, &mapping, &mut reserve, true) };

@@ -10,114 +10,77 @@ use crate::table::node::Node;
 use crate::table::reserve::{self, Need};
 
 impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
-    /// Finds the first thing in the way of mapping `range` in `node`, and counts the tables needed below.
+    /// Finds the first thing in the way of mapping `range` in a table at `depth`, `node` or one that is to be made, and
+    /// counts the tables needed below.
     #[inline(never)]
     pub(super) fn plan_map(
         &self,
-        node: &Node<'m, F, M>,
+        depth: usize,
+        node: Option<&Node<'m, F, M>>,
         range: VirtRange,
         mapping: &Mapping<F>,
         need: &mut Need,
     ) -> Result<(), EditError> {
-        let depth = node.depth();
         if Self::is_pte(depth) && self.frozen(depth, range.start()) {
             return Err(EditError::Sealed { at: range.start() });
         }
         let parts = self.parts(depth, range, mapping);
         let [before, after] = parts.below;
         if let Some(part) = before {
-            self.plan_below(node, part, mapping, need)?;
+            self.plan_below(depth, node, part, mapping, false, need)?;
         }
         for (part, run) in parts.leaves() {
             self.check_leaves(depth, part, mapping, run)?;
-            if !node.is_absent(node.indices(part)) {
+            if node.is_some_and(|node| !node.is_absent(node.indices(part))) {
                 // Only a table can stand where a leaf would; its neighbours then stand alone.
-                self.plan_below_present(node, part, mapping, need)?;
+                self.plan_below(depth, node, part, mapping, true, need)?;
                 self.check_leaves(depth, part, mapping, false)?;
             }
         }
         if let Some(part) = after {
-            self.plan_below(node, part, mapping, need)?;
+            self.plan_below(depth, node, part, mapping, false, need)?;
         }
         Ok(())
     }
 
-    /// Plans for `range` in the tables that the entries of `node` point to or will point to.
+    /// Plans for `range` in the tables that entries of this one point to, or will point to unless `leaves` says that
+    /// those which are absent get leaves.
     #[inline(never)]
     fn plan_below(
         &self,
-        node: &Node<'m, F, M>,
+        depth: usize,
+        node: Option<&Node<'m, F, M>>,
         range: VirtRange,
         mapping: &Mapping<F>,
+        leaves: bool,
         need: &mut Need,
     ) -> Result<(), EditError> {
-        let indices = node.indices(range);
-        if node.is_absent(indices.clone()) {
-            return self.plan_absent_below(node.depth(), range, mapping, need);
-        }
-        for index in indices {
-            let (_, part) = node.cut(range, index);
-            if node.load(index) == F::Raw::default() {
-                self.plan_absent_below(node.depth(), part, mapping, need)?;
-            } else {
-                self.plan_below_present(node, part, mapping, need)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Plans for `range` in the tables that entries of `node` point to, and finds what else stands there;
-    /// absent entries do not matter.
-    #[inline(never)]
-    fn plan_below_present(
-        &self,
-        node: &Node<'m, F, M>,
-        range: VirtRange,
-        mapping: &Mapping<F>,
-        need: &mut Need,
-    ) -> Result<(), EditError> {
+        let Some(node) = node.filter(|node| !node.is_absent(node.indices(range))) else {
+            return self.plan_absent(depth, range, mapping, need);
+        };
         for index in node.indices(range) {
             let (_, part) = node.cut(range, index);
+            if node.load(index) == F::Raw::default() {
+                if !leaves {
+                    self.plan_absent(depth, part, mapping, need)?;
+                }
+                continue;
+            }
             match node.entry(index) {
-                Entry::Absent => {}
                 Entry::Table(table) if self.owns(&table) => {
                     // SAFETY: the entry was just read from this node.
-                    self.plan_map(&unsafe { node.child(table) }, part, mapping, need)?;
+                    let child = unsafe { node.child(table) };
+                    self.plan_map(depth + 1, Some(&child), part, mapping, need)?;
                 }
                 by @ Entry::Leaf(_) => return Err(EditError::Mapped { at: part.start(), by }),
-                Entry::Table(_) | Entry::Reserved => {
-                    return Err(EditError::Reserved { at: part.start() });
-                }
+                _ => return Err(EditError::Reserved { at: part.start() }),
             }
-        }
-        Ok(())
-    }
-
-    /// Plans for `range` in a new table at `depth`.
-    #[inline(never)]
-    fn plan_absent(
-        &self,
-        depth: usize,
-        range: VirtRange,
-        mapping: &Mapping<F>,
-        need: &mut Need,
-    ) -> Result<(), EditError> {
-        if Self::is_pte(depth) && self.frozen(depth, range.start()) {
-            return Err(EditError::Sealed { at: range.start() });
-        }
-        let parts = self.parts(depth, range, mapping);
-        for (part, run) in parts.leaves() {
-            self.check_leaves(depth, part, mapping, run)?;
-        }
-        for part in parts.below.into_iter().flatten() {
-            self.plan_absent_below(depth, part, mapping, need)?;
         }
         Ok(())
     }
 
     /// Plans for `range` in new tables below absent entries at `depth`.
-    #[inline(never)]
-    fn plan_absent_below(
+    fn plan_absent(
         &self,
         depth: usize,
         range: VirtRange,
@@ -132,7 +95,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         let next = if Self::is_pte(depth + 1) { last.saturating_sub(1) } else { 0 };
         for index in core::iter::once(first).chain(next.max(first + 1)..=last) {
             let (_, part) = level.cut(range, index);
-            self.plan_absent(depth + 1, part, mapping, need)?;
+            self.plan_map(depth + 1, None, part, mapping, need)?;
         }
         Ok(())
     }

@@ -38,7 +38,8 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     ) -> Result<(), Stopped> {
         check_pages(range)?;
         let mapping = self.mapping(range.start(), PhysAddr::default(), attrs, LeafSizes::PAGES);
-        self.plan_map(&self.narrow(range), range, &mapping, &mut Need::default())?;
+        let node = self.narrow(range);
+        self.plan_map(node.depth(), Some(&node), range, &mapping, &mut Need::default())?;
         self.link_tables(range, &|_, _| true)?;
         let mut pages = 0;
         let mut fill = |ptes: &Node<'m, F, M>, index| {
