@@ -98,7 +98,7 @@ pub fn machines(depth: Depth, directory: &Path) -> Outcome<Vec<Machine>> {
     Ok([
         virt::machines(depth),
         boards::machines(depth),
-        reboot::machines(),
+        reboot::machines(depth),
         small::machines(),
         vec![nested::machine(&directory)?],
         trees,
