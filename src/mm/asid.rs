@@ -305,15 +305,16 @@ impl<const CPUS: usize, const ASIDS: usize, A: Atomic> Asids<CPUS, ASIDS, A> {
 
     /// Which CPUs run the space of the identifier `id` just now, a bit each, the first 32 of them: those that an erratum
     /// asks to be interrupted when the space's translations are invalidated. One that begins to run it meanwhile need
-    /// not be.
+    /// not be. One in the middle of a switch counts for every space: it may walk the last still.
     pub fn running(&self, id: &A) -> u32 {
         let book = self.book.lock();
         let id = id.load(Ordering::Relaxed);
         let mut cpus = 0;
         for cpu in 0..CPUS.min(32) {
-            let active = self.active[cpu].0.load(Ordering::Relaxed);
-            let runs = if active == TAKEN { book.reserved[cpu] } else { active & !BUSY };
-            if id != 0 && runs == id {
+            // What it left it walks no more: its registers were written before.
+            let active = self.active[cpu].0.load(Ordering::Acquire);
+            let runs = if active == TAKEN { book.reserved[cpu] } else { active };
+            if id != 0 && (runs == id || active & BUSY != 0) {
                 cpus |= 1 << cpu;
             }
         }

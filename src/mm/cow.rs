@@ -37,7 +37,8 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     /// write to what is shared.
     ///
     /// # Errors
-    /// [`EditError`]; both are as before, and no frame was shared.
+    /// [`EditError`]; both are as before, and no frame was shared. [`EditError::Mapped`] where the child maps something, or
+    /// this one what is the kernel's alone, as an identity mapping is.
     ///
     /// # Safety
     /// As for [`Editor::modify`](crate::table::edit::Editor::modify), and both were made by the same swapper.

@@ -55,7 +55,8 @@ pub enum Decision {
     /// The access flag is clear.
     Old(Found),
     /// The leaf, or the half, forbids it: a write to what may not be written, execution of data, an address of the
-    /// kernel's, any use of what is mapped without access. The leaf, for what is user space's.
+    /// kernel's, any use of what is mapped without access. The leaf, for what is user space's. So does a leaf of the user
+    /// half that is the kernel's alone, an identity mapping for one: a copy goes by user mode's rights.
     Forbidden(Option<Found>),
     /// The kernel used user space without saying so.
     Closed,
@@ -68,13 +69,14 @@ pub enum Decision {
 /// Decides about a fault at `va`, taken while `root` was the active pgd. Swapper's entries are copied where that is all
 /// that was missing ([`do_translation_fault`]).
 ///
-/// Takes no lock and allocates nothing. What other CPUs change meanwhile may be out of date when the kernel acts on it:
-/// look again under the lock of the address space.
+/// Takes no lock and allocates nothing. At an address of the user half it walks tables which an edit by another CPU may
+/// free, so call it there under the lock that edits of this address space take; at one of the kernel half no lock is
+/// needed.
 ///
 /// With [`Decision::Retry`] a flush that another CPU still owes may bring the same fault again, until it is paid.
 ///
 /// # Safety
-/// As for [`do_translation_fault`].
+/// As for [`do_translation_fault`]; if `va` is of the user half, nobody edits the tables of `root` meanwhile.
 pub unsafe fn decide<F: Format, M: Machine>(
     swapper: &SwapperView<'_, F, M>,
     root: PhysAddr,
@@ -107,7 +109,8 @@ pub unsafe fn decide<F: Format, M: Machine>(
     let attrs = found.attrs;
     // What the kernel may not execute of the user's (PXN) is not looked for: it never should.
     let executes = attrs.access == Access::ReadExecute && user;
-    let reads = attrs.access != Access::None && (attrs.user || !user);
+    let reaches = attrs.user || !user && fault.kind != Permission;
+    let reads = attrs.access != Access::None && reaches;
     if !reads || fault.instruction && !executes {
         return Decision::Forbidden(Some(found));
     }

@@ -24,8 +24,12 @@ pub enum Verdict {
 ///
 /// Takes no lock and allocates nothing: fit for any context, also while the pgd is torn down.
 ///
+/// In the classic format a [`CacheMaintenance`](FaultKind::CacheMaintenance) fault says in IFSR why: give that status here,
+/// decoded, with DFAR's address (DDI 0406C B3.13.5).
+///
 /// # Safety
-/// `root` is a pgd's of the same swapper, or its own; the tables stay until this returns, as those that a CPU walks do.
+/// `root` is a pgd's of the same swapper, or its own; its root and its tables for the kernel half stay until this returns, as
+/// they do while a CPU walks them.
 #[inline]
 pub unsafe fn do_translation_fault<F: Format, M: Machine>(
     swapper: &SwapperView<'_, F, M>,

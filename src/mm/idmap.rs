@@ -49,7 +49,8 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     /// Kernel mappings in the range are hidden until the mapping is deleted; what swapper changes
     /// meanwhile in the pages next to them is not seen in this pgd. User pages that share a table with the
     /// range are open to the kernel for as long, whatever PXN and DACR say elsewhere: in the classic format
-    /// both are the table's.
+    /// both are the table's. So the mapping goes by [`identity_mapping_del`](Self::identity_mapping_del) alone, which closes
+    /// the table again: unmapped like a page of user space, it leaves it open.
     ///
     /// Entering and leaving the pgd needs the whole TLB flushed ([`forget_all`](crate::table::switch::forget_all)),
     /// as the kernel's global entries may translate the same addresses otherwise: no switch does so by itself. So

@@ -27,6 +27,7 @@ both_formats!(
     pages_beside_the_low_vectors,
     no_table_for_what_is_not_shared,
     random_families,
+    what_is_the_kernels_is_not_shared,
 );
 
 const DATA: Attrs = Attrs::user(Access::ReadWrite);
@@ -535,4 +536,29 @@ fn random_families<F: Format>() {
         let roots: Vec<_> = family.iter().map(|(space, _)| space.root()).collect();
         host.audit(swapper.root(), &roots);
     }
+}
+
+/// An identity mapping in the user half is no memory of the space's.
+fn what_is_the_kernels_is_not_shared<F: Format>() {
+    let (host, layout) = (Host::<F>::new(), linux());
+    let mut swapper = swapper(&host, &layout);
+    let [mut parent, mut child] = [pgd(&host, &mut swapper), pgd(&host, &mut swapper)];
+    let own = range(0x4000_4000, 0x4000_5000);
+    parent.map_at(range(0x4000_0000, 0x4000_1000), 0x7000_0000, DATA, LeafSizes::PAGES).unwrap();
+    parent.identity_add(own, Access::ReadWrite).unwrap();
+    let before = host.snapshot();
+    let mut frames = Frames::new(&host, 0);
+    let all = layout.user();
+    let refused = fork(&mut parent, &mut child, all, &mut frames);
+    assert!(
+        matches!(refused, Err(EditError::Mapped { at, .. }) if at == own.start()),
+        "{refused:?}"
+    );
+    assert_same(&host.snapshot(), &before);
+    assert!(frames.shared.is_empty());
+    parent.identity_del(own).unwrap();
+    assert_eq!(fork(&mut parent, &mut child, all, &mut frames), Ok(()));
+    assert_eq!(child.translate(VirtAddr(0x4000_0000)).unwrap().leaf().unwrap().attrs, COW);
+    free(&host, parent);
+    free(&host, child);
 }

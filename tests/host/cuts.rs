@@ -15,6 +15,7 @@ both_formats!(
     tables_that_stay,
     b43_r4_changes_that_need_a_break,
     runs_that_cannot_change_as_runs,
+    another_type_after_access_was_withdrawn,
 );
 
 const DATA: Attrs = Attrs::kernel(Access::ReadWrite);
@@ -228,4 +229,19 @@ fn runs_that_cannot_change_as_runs<F: Format>() {
     };
     assert_eq!(shape(&host, pgd.root(), runs), wanted);
     host.audit(swapper.root(), &[pgd.root()]);
+}
+
+/// TLBs may know the old type until the withdrawal is paid for.
+fn another_type_after_access_was_withdrawn<F: Format>() {
+    let (host, layout) = (Host::<F>::new(), linux());
+    let mut swapper = swapper(&host, &layout);
+    let mut pgd = pgd(&host, &mut swapper);
+    let page = range(0x1_0000, 0x1_1000);
+    pgd.map_at(page, 0x7000_0000, USER, LeafSizes::PAGES).unwrap();
+    let late = pgd.protect_late(page, Access::None).unwrap();
+    let other = USER.with_memory(MemoryType::NonCacheable);
+    pgd.modify_now(page, |_| other).unwrap();
+    late.pay();
+    assert_eq!(pgd.translate(page.start()).unwrap().leaf().unwrap().attrs, other);
+    free(&host, pgd);
 }

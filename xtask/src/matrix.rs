@@ -14,7 +14,7 @@
 //! - `trees`: device trees, each damaged in one way, where r2 points or at the start of RAM (all: both).
 //!
 //! In every boot all self-tests pass, or say why they are skipped; all images of a format have the same number of
-//! them; and QEMU notes no access that the guest should not have made (`-d guest_errors,unimp`).
+//! them; each passes somewhere; and QEMU notes no access that the guest should not have made (`-d guest_errors,unimp`).
 
 mod boards;
 pub mod covering;
@@ -36,6 +36,7 @@ use crate::Outcome;
 use crate::command::target_directory;
 use crate::image::{self, Binary, Code, Format};
 use crate::qemu::{self, Guest, Load};
+use crate::transcript::{TestEnd, Transcript};
 use crate::verdict::Counts;
 use expect::{Came, Expect};
 
@@ -174,6 +175,8 @@ pub struct Boot {
     machine: usize,
     format: Format,
     came: Outcome<Came>,
+    /// How each self-test ended.
+    tests: Vec<(String, TestEnd)>,
     took: Duration,
     /// If red: the command, what the image said, what QEMU noted.
     evidence: String,
@@ -209,5 +212,6 @@ fn boot(at: usize, machine: &Machine, images: &Images, log: PathBuf) -> Boot {
         true => format!("$ {}\n{said}\n{noted}", qemu::command_line(&guest, image)),
         false => String::new(),
     };
-    Boot { machine: at, format, came, took: began.elapsed(), evidence }
+    let tests = Transcript::read(&said).ended;
+    Boot { machine: at, format, came, tests, took: began.elapsed(), evidence }
 }

@@ -3,6 +3,7 @@
 //! The leaves that the copy shares get new attributes in the old tree first; then both hold the same words.
 
 use core::cell::Cell;
+use core::ops::ControlFlow;
 
 use super::survey::{Change, Holes};
 use super::{Editor, check_pages};
@@ -15,6 +16,7 @@ use crate::table::mem::Machine;
 use crate::table::memo::Memo;
 use crate::table::node::{MAX_LEVELS, Node};
 use crate::table::reserve::{self, Need, Reserve};
+use crate::table::walk::{self, Mapped};
 
 /// How many tables the copy takes. Parts of one table are counted once.
 #[derive(Default)]
@@ -42,7 +44,8 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     /// `share` hears of the memory of each leaf that is now mapped twice; of a run that is one word sixteen times, once.
     ///
     /// # Errors
-    /// [`EditError`]; nothing was changed in either tree, and `share` heard of nothing.
+    /// [`EditError`]; nothing was changed in either tree, and `share` heard of nothing. [`EditError::Mapped`] also where
+    /// what is mapped here is the kernel's alone.
     ///
     /// # Safety
     /// As for [`modify`](Self::modify); what becomes reachable in `to` may be reached.
@@ -59,10 +62,11 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         let splits = self.plan_splits(range, &mut count.need)?;
         // A table that a cut makes lies half in the range: the copy needs its like.
         count.need.iter_mut().for_each(|need| *need *= 2);
-        let changed = Cell::new(false);
-        let noting = |attrs| {
+        let (changed, closed) = (Cell::new(false), Cell::new(false));
+        let noting = |attrs: Attrs| {
             let new = change(attrs);
             changed.set(changed.get() || new != attrs);
+            closed.set(closed.get() || !attrs.user);
             new
         };
         let mut survey = Change::new(self, &noting);
@@ -71,6 +75,9 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
             to.plan_copy(Some(&to.root), &self.root, part, &mut count)?;
         }
         let Change { executable, uniform, .. } = survey;
+        if closed.get() {
+            parts.clone().try_for_each(|part| self.all_are_users(part))?;
+        }
         let mut reserve = Reserve::new(self.machine(), &count.need)?;
         let mut flush = self.flush();
         // SAFETY: planned; the caller vouches for the change and for the copy.
@@ -89,6 +96,21 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         }
         publish(self.machine());
         Ok(flush)
+    }
+
+    /// Refuses the first leaf in `range` that is the kernel's alone.
+    #[cold]
+    fn all_are_users(&self, range: VirtRange) -> Result<(), EditError> {
+        let found = walk::visit(&self.root, range, &mut |mapped| match mapped.leaf.attrs.user {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(mapped),
+        });
+        match found {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(Mapped { range, leaf, .. }) => {
+                Err(EditError::Mapped { at: range.start(), by: Entry::Leaf(leaf) })
+            }
+        }
     }
 
     /// Finds what is in the way of a copy of what `from` maps in `range`, and counts the tables it takes. `node` is the

@@ -16,10 +16,10 @@ use crate::table::reserve::{Need, Reserve, planned};
 /// (DDI 0406C B3.10.1). The sixteen words of a run must agree at any time, so they change while absent.
 fn needs_break(leaf: &Leaf, new: Attrs) -> bool {
     let old = leaf.attrs;
-    old.access != Access::None
-        && (leaf.run
-            || new.access != Access::None
-                && (old.memory, old.share, old.global) != (new.memory, new.share, new.global))
+    // Where access was withdrawn, TLBs may not have been told yet.
+    old.access != Access::None && leaf.run
+        || new.access != Access::None
+            && (old.memory, old.share, old.global) != (new.memory, new.share, new.global)
 }
 
 impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
@@ -50,14 +50,15 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         unsafe { self.remove(range, Holes::Skipped) }
     }
 
-    /// Changes what may be done with `range`, all of which is mapped; memory type, frames and marks stay.
+    /// Changes what may be done with `range`, all of which is mapped; memory type, frames and marks stay. A run is absent for
+    /// a moment: its sixteen words must agree at any time.
     ///
     /// # Errors
     /// [`EditError`]; nothing was changed.
     ///
     /// # Safety
-    /// Nothing relies on an access that ends; the new access breaks no promise of Rust code. What is split
-    /// is not what runs.
+    /// Nothing relies on an access that ends; the new access breaks no promise of Rust code. What is split, or
+    /// is a run, is not what runs, and no fault handler needs it.
     pub unsafe fn protect(
         &mut self,
         range: VirtRange,
@@ -70,13 +71,13 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     /// Gives every leaf in `range`, all of which is mapped, the attributes that `change` makes of its own.
     ///
     /// Where memory type, shareability or scope change, the leaf is absent for a moment
-    /// (break before make, DDI 0406C B3.10.1).
+    /// (break before make, DDI 0406C B3.10.1); so is a run whatever changes, for its sixteen words must agree.
     ///
     /// # Errors
     /// [`EditError`]; nothing was changed.
     ///
     /// # Safety
-    /// As for [`protect`](Self::protect); `change` gives the same answer to the same attributes.
+    /// As for [`protect`](Self::protect), and nothing relies on what is absent for a moment; `change` gives the same answer to the same attributes.
     #[inline(never)]
     pub unsafe fn modify(
         &mut self,

@@ -7,6 +7,7 @@ use super::expect::Came;
 use super::{Boot, Machine};
 use crate::Outcome;
 use crate::image::Format;
+use crate::transcript::TestEnd;
 use crate::verdict::Counts;
 
 /// What came of the machines, so far.
@@ -21,6 +22,8 @@ pub struct Report<'a> {
     refused: usize,
     /// How many self-tests the image of a format has.
     tests: BTreeMap<&'static str, usize>,
+    /// Self-tests that passed on some machine in some format, and those that did not yet.
+    names: BTreeMap<String, bool>,
     problems: Vec<String>,
 }
 
@@ -38,6 +41,7 @@ impl<'a> Report<'a> {
             passed: 0,
             refused: 0,
             tests: BTreeMap::new(),
+            names: BTreeMap::new(),
             problems: Vec::new(),
         }
     }
@@ -45,6 +49,9 @@ impl<'a> Report<'a> {
     /// Takes a boot in, and prints the rows that are whole.
     pub fn add(&mut self, boot: Boot) {
         self.boots += 1;
+        for (name, end) in &boot.tests {
+            *self.names.entry(name.clone()).or_default() |= *end == TestEnd::Ok;
+        }
         self.waiting.entry(boot.machine).or_default().push(boot);
         while self.waiting.get(&self.next).is_some_and(|boots| boots.len() == Format::ALL.len()) {
             let mut boots = self.waiting.remove(&self.next).unwrap_or_default();
@@ -90,7 +97,9 @@ impl<'a> Report<'a> {
     ///
     /// # Errors
     /// What is red, a line for each boot.
-    pub fn end(self, took: Duration) -> Outcome<Counts> {
+    pub fn end(mut self, took: Duration) -> Outcome<Counts> {
+        let never = self.names.iter().filter(|(_, passed)| !**passed);
+        self.problems.extend(never.map(|(name, _)| format!("`{name}` passes on no machine")));
         println!(
             "   {} machines, {} boots: {} self-tests passed, {} refusals as expected, {} red, {:.0} s",
             self.machines.len(),
