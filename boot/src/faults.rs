@@ -163,6 +163,10 @@ fn handle(frame: &mut Frame, vector: u32, user_was_open: bool) {
         7 => Vector::Fiq,
         _ => Vector::Stray,
     };
+    if vector == Vector::Undefined && frame.psr & THUMB != 0 {
+        // vectors.S takes LR for 4 ahead, which in Thumb it is by 2 (DDI 0406C B1.8.3).
+        frame.pc += 2;
+    }
     let (fsr, far) = match vector {
         Vector::Prefetch => (IFSR::read(), IFAR::read()),
         Vector::Data => (DFSR::read(), DFAR::read()),

@@ -110,7 +110,7 @@ fn expect_resume() {
 /// The exception that it took: a prefetch abort if it cannot be fetched.
 ///
 /// # Safety
-/// What lies there, if it can be executed, is ARM code that keeps the procedure call standard, or takes an
+/// What lies there, if it can be executed, is code that keeps the procedure call standard, or takes an
 /// exception before it breaks it.
 pub unsafe fn execute(at: VirtAddr) -> Probed<u32> {
     expect_resume();

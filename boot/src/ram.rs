@@ -43,8 +43,10 @@ pub fn find(placement: Placement, r2: u32, entry: u32) -> Ram {
         ("the start of RAM", VirtAddr(head::PAGE_OFFSET), placement.ram(), below_image),
     ] {
         match read(at, bytes as usize) {
-            Ok((_, ranges)) if starts_at_image(placement, &ranges) => {
-                println!("boot: RAM starts where this image lies; load it 2 MiB further up");
+            Ok((_, ranges)) if begins_too_late(placement, &ranges) => {
+                println!(
+                    "boot: RAM starts less than 2 MiB below this image; load it 2 MiB further up"
+                );
                 console::exit(1)
             }
             Ok((bytes, ranges)) if holds_image(placement, &ranges) => {
@@ -70,10 +72,12 @@ fn holds_image(placement: Placement, ranges: &Ranges) -> bool {
     ranges.as_slice().iter().any(|range| range.base <= first && last < range.end())
 }
 
-/// Whether the image lies at the very start of RAM: then what the linear map has before it is not there.
-fn starts_at_image(placement: Placement, ranges: &Ranges) -> bool {
-    let first = placement.phys(image::whole().start()).as_u64();
-    ranges.as_slice().iter().any(|range| range.base == first)
+/// Whether the RAM that holds the image begins behind where it is taken to begin: then not all that the linear map has
+/// before the image is there.
+fn begins_too_late(placement: Placement, ranges: &Ranges) -> bool {
+    let taken = placement.ram().as_u64();
+    holds_image(placement, ranges)
+        && !ranges.as_slice().iter().any(|range| range.base <= taken && taken < range.end())
 }
 
 /// The device tree at `at`, where `bytes` bytes are mapped, and the memory by it.

@@ -220,7 +220,7 @@ const fn is_long<D>() -> bool {
     size_of::<D>() == size_of::<u64>()
 }
 
-// SAFETY: one instruction each, the one that it says; a clean is complete when it returns.
+// SAFETY: one instruction each, the one that it says; a clean is a loop of it, complete when it returns.
 unsafe impl<T: TableMemory> Maintenance for Armv7<T> {
     #[inline]
     fn clean(&self, from: *const u8, bytes: usize) {

@@ -1,7 +1,8 @@
 //! What a CPU does before it has a stack: routines for a kernel's own start, and for [`secondary`](super::secondary)'s.
 //!
 //! Each is called by `bl` from assembly, with the MMU off but for the first, and says which registers it changes. They are
-//! position independent and lie in `.idmap.text`, with all else that runs at physical addresses.
+//! position independent and lie in `.idmap.text`, with all else that runs at physical addresses. They are A32 code: the
+//! linker makes a BL from Thumb a BLX.
 
 use core::arch::global_asm;
 
@@ -16,6 +17,7 @@ global_asm!(
     // What the hypervisor's registers hold at reset is unknown but for some bits of HDCR and HCPTR (DDI 0406C
     // B1.9.1): nothing is to trap, and the guest sees the CPU as it is.
     ".global armv7a_mm_to_svc",
+    ".type armv7a_mm_to_svc, %function",
     "armv7a_mm_to_svc:",
     "mov r1, lr", // another mode has another
     "mrs r0, cpsr",
@@ -49,6 +51,7 @@ global_asm!(
     // it may hold anything after reset, and cleaned too should it have been on. Outer levels are shared. Changes
     // r0 to r7.
     ".global armv7a_mm_caches_off",
+    ".type armv7a_mm_caches_off, %function",
     "armv7a_mm_caches_off:",
     "mrc p15, 0, r7, c1, c0, 0", // SCTLR
     "bic r0, r7, #{M_C}",
@@ -82,6 +85,7 @@ global_asm!(
     // ACTLR.SMP is set; the A5 and the A9 tell others to, and hear them, once ACTLR.FW is. Others, the A8 among them,
     // have no such bits there.
     ".global armv7a_mm_coherency_bits",
+    ".type armv7a_mm_coherency_bits, %function",
     "armv7a_mm_coherency_bits:",
     "mov r2, #0",
     "mrc p15, 0, r0, c0, c0, 0", // MIDR
@@ -102,6 +106,7 @@ global_asm!(
     // Takes part in coherency from here on. Where only the secure world may say so, it has, or the write is ignored.
     // Changes r0 to r3.
     ".global armv7a_mm_join_coherency",
+    ".type armv7a_mm_join_coherency, %function",
     "armv7a_mm_join_coherency:",
     "mov r3, lr",
     "bl armv7a_mm_coherency_bits",

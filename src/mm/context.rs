@@ -133,7 +133,7 @@ impl<'m, F: Registers, M: Machine + Mmu, const CPUS: usize, const ASIDS: usize>
     }
 
     /// The CPUs that run an address space just now, a bit each, the first 32 of them; also where a kernel thread
-    /// borrows it.
+    /// borrows it. One in the middle of a switch counts for every space: it may walk the last still.
     pub fn running(&self, context: &Context) -> u32 {
         self.asids.running(context.id())
     }

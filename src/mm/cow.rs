@@ -56,7 +56,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     /// go on to write.
     ///
     /// # Errors
-    /// [`EditError`]; both are as before, and no frame was shared.
+    /// As for [`copy_on_write`](Self::copy_on_write).
     ///
     /// # Safety
     /// As for [`copy_on_write`](Self::copy_on_write).

@@ -26,7 +26,8 @@ use crate::table::walk;
 pub enum Origin {
     /// PL0.
     User,
-    /// The kernel, where it may use user space: a copy in or out, or no privileged access never at all.
+    /// The kernel, where it may use user space: a copy in or out, or no privileged access never at all. A permission
+    /// fault is judged as if it were a copy, which goes by user mode's rights.
     Kernel,
     /// The kernel, while user space is closed to it.
     KernelClosed,

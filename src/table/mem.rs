@@ -164,7 +164,7 @@ pub unsafe trait TableMemory {
 
 /// The instructions that keep table walks, TLBs and branch predictors in step with stores to tables.
 ///
-/// Each method is one instruction, or nothing where this machine does not need it: walks that snoop the
+/// Each method but `clean` is one instruction, or nothing where this machine does not need it: walks that snoop the
 /// data cache need no cleaning, a uniprocessor needs no broadcast. The recipes that combine them stand in
 /// [`flush`](super::flush).
 ///

@@ -5,6 +5,7 @@ use crate::support::kernel::*;
 use crate::support::model::{Model, assert_whole_runs};
 use crate::support::shape::{Kind::*, shape};
 use crate::support::*;
+use armv7a_mm::table::flush::Flush;
 
 both_formats!(
     cut_a_run_of_blocks,
@@ -237,11 +238,23 @@ fn another_type_after_access_was_withdrawn<F: Format>() {
     let mut swapper = swapper(&host, &layout);
     let mut pgd = pgd(&host, &mut swapper);
     let page = range(0x1_0000, 0x1_1000);
-    pgd.map_at(page, 0x7000_0000, USER, LeafSizes::PAGES).unwrap();
-    let late = pgd.protect_late(page, Access::None).unwrap();
     let other = USER.with_memory(MemoryType::NonCacheable);
-    pgd.modify_now(page, |_| other).unwrap();
-    late.pay();
-    assert_eq!(pgd.translate(page.start()).unwrap().leaf().unwrap().attrs, other);
+    let without = |attrs: Attrs| attrs.with_access(Access::None);
+    // At once; in two steps; withdrawn together with the type.
+    for steps in [
+        vec![without(USER), other],
+        vec![without(USER), without(other), other],
+        vec![without(other), other],
+    ] {
+        pgd.map_at(page, 0x7000_0000, USER, LeafSizes::PAGES).unwrap();
+        let mut late = Vec::new();
+        for attrs in steps {
+            // SAFETY: nobody uses it.
+            late.push(unsafe { pgd.modify(page, |_| attrs) }.unwrap());
+        }
+        late.into_iter().for_each(Flush::pay);
+        assert_eq!(pgd.translate(page.start()).unwrap().leaf().unwrap().attrs, other);
+        pgd.unmap_now(page).unwrap();
+    }
     free(&host, pgd);
 }

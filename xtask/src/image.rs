@@ -52,9 +52,6 @@ impl fmt::Display for Code {
 /// The target of the images, where none other is asked for.
 pub const TARGET: &str = Code::Fast.target();
 
-/// The targets of all images.
-pub const TARGETS: [&str; 2] = [TARGET, Code::Small.target()];
-
 /// A page-table format, and so an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {

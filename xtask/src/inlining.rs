@@ -16,6 +16,8 @@ pub struct Inlining<'a>(Context<Bytes<'a>>);
 pub struct Function {
     /// The file of the instruction's line in it; empty where that is not known.
     pub file: String,
+    /// That line; 0 for an instruction of several, which may be none of this function's.
+    pub line: u32,
     /// Its name, without its module's path; empty where that is not known.
     pub name: String,
 }
@@ -39,10 +41,12 @@ impl<'a> Inlining<'a> {
         let mut functions = Vec::new();
         let mut frames = self.0.find_frames(address.into()).skip_all_loads().map_err(broken)?;
         while let Some(frame) = frames.next().map_err(broken)? {
-            let file = frame.location.and_then(|location| location.file).unwrap_or_default();
+            let location = frame.location.as_ref();
+            let file = location.and_then(|location| location.file).unwrap_or_default();
+            let line = location.and_then(|location| location.line).unwrap_or_default();
             let name = frame.function.as_ref().and_then(|function| function.raw_name().ok());
             let name = name.unwrap_or_default().into_owned();
-            functions.push(Function { file: file.into(), name });
+            functions.push(Function { file: file.into(), line, name });
         }
         Ok(functions)
     }

@@ -79,8 +79,10 @@ impl Store {
     fn t32(bits: u32) -> Option<Self> {
         let is = |mask: u32, value: u32| bits & mask == value;
         if bits >> 16 == 0 {
-            // One halfword (A6.2.4). What is relative to SP, and PUSH, is the compiler's.
-            return if is(0xf800, 0x6000) || is(0xfe00, 0x5000) {
+            // One halfword (A6.2.4). What is relative to SP, and PUSH, is the compiler's. STM of one register is
+            // how a word is stored and the address moved on.
+            let one = is(0xf800, 0xc000) && (bits & 0xff).is_power_of_two();
+            return if one || is(0xf800, 0x6000) || is(0xfe00, 0x5000) {
                 Some(Store::Word)
             } else {
                 let other = is(0xf800, 0x7000) || is(0xf800, 0x8000) || is(0xf800, 0xc000);
@@ -213,6 +215,7 @@ mod tests {
             (0x9101, None),                     // str r1, [sp, #4]
             (0xb510, None),                     // push {r4, lr}
             (0xc006, Some(Store::Other)),       // stm r0!, {r1, r2}
+            (0xc004, Some(Store::Word)),        // stm r0!, {r2}
             (0xc806, None),                     // ldm r0!, {r1, r2}
             (0xf8c0_1000, Some(Store::Word)),   // str.w r1, [r0]
             (0xf840_1022, Some(Store::Word)),   // str.w r1, [r0, r2, lsl #2]

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use xtask::image::{self, Binary, Code, Format};
-use xtask::options::{self, BootOptions, Task};
+use xtask::options::{self, BootOptions, Report, Task};
 use xtask::{Outcome, bench, coverage, example, fuzz, matrix, mutants, qemu, setup, soak, stages};
 
 fn main() -> ExitCode {
@@ -19,15 +19,21 @@ fn main() -> ExitCode {
             print!("{}", options::HELP);
             return ExitCode::SUCCESS;
         }
-        Task::Boot(options) => setup::ensure().and_then(|()| boot(&options)),
-        Task::Run(options) => setup::ensure().and_then(|()| example::run(&options)),
-        Task::Build => setup::ensure().and_then(|()| build()),
+        Task::Boot(options) => setup::ensure(&[options.code]).and_then(|()| boot(&options)),
+        Task::Run(options) => setup::ensure(&[options.code]).and_then(|()| example::run(&options)),
+        Task::Build => setup::ensure(&[Code::Fast]).and_then(|()| build()),
         Task::Matrix(depth) => {
-            let built = setup::ensure().and_then(|()| build());
+            let built = setup::ensure(&Code::ALL).and_then(|()| build());
             let built = built.and_then(|()| Binary::Boot.build_all(Code::Small));
             built.and_then(|()| matrix::run(depth)).map(drop)
         }
-        Task::Bench(options) => setup::ensure().and_then(|()| bench::run(&options)),
+        Task::Bench(options) => {
+            let codes = match options.report {
+                Report::Size => &Code::ALL[..],
+                _ => &[Code::Fast],
+            };
+            setup::ensure(codes).and_then(|()| bench::run(&options))
+        }
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Mutants(options) => mutants::run(&options),
         Task::Coverage => coverage::run(),

@@ -8,7 +8,7 @@ use std::fs::File;
 
 use crate::Outcome;
 use crate::command::{find, tool};
-use crate::image::TARGETS;
+use crate::image::Code;
 use crate::qemu::QEMU;
 
 mod advice;
@@ -18,16 +18,16 @@ mod probe;
 /// What this machine lacks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Missing {
-    /// Why the checkout's toolchain cannot link Arm programs.
-    pub target: Option<String>,
+    /// A target for which the checkout's toolchain cannot link a program, and why.
+    pub target: Option<(&'static str, String)>,
     /// QEMU is not on PATH.
     pub qemu: bool,
 }
 
 impl Missing {
-    /// Looks, and changes nothing.
-    pub fn survey() -> Self {
-        Missing { target: probe::link_arm_programs("rustc").err(), qemu: find(QEMU).is_none() }
+    /// Looks for what images compiled for `codes` need, and changes nothing.
+    pub fn survey(codes: &[Code]) -> Self {
+        Missing { target: probe::link("rustc", codes).err(), qemu: find(QEMU).is_none() }
     }
 
     /// Nothing to do.
@@ -41,27 +41,28 @@ impl Missing {
     }
 }
 
-/// Brings what is missing, by the gentlest way that works.
+/// Brings what is missing for images compiled for `codes`, by the gentlest way that works.
 ///
 /// # Errors
 /// Something is still missing after that: says what, and what to type.
-pub fn ensure() -> Outcome<()> {
-    if Missing::survey().is_nothing() {
+pub fn ensure(codes: &[Code]) -> Outcome<()> {
+    if Missing::survey(codes).is_nothing() {
         return Ok(());
     }
     let _turn = wait_for_turn();
-    let mut missing = Missing::survey();
+    let mut missing = Missing::survey(codes);
+    let targets: Vec<_> = codes.iter().map(|code| code.target()).collect();
     if missing.target.is_some() && rustup_may_install() {
-        say(&format!("rustup target add {}", TARGETS.join(" ")));
+        say(&format!("rustup target add {}", targets.join(" ")));
         // Its own message says why if it cannot; the survey says whether it did.
-        let _ = tool("rustup").args(["target", "add"]).args(TARGETS).status();
-        missing = Missing::survey();
+        let _ = tool("rustup").args(["target", "add"]).args(&targets).status();
+        missing = Missing::survey(codes);
     }
     let tried = match missing.is_nothing() {
         true => return Ok(()),
-        false => debian::provide(&missing),
+        false => debian::provide(&missing, codes),
     };
-    let missing = Missing::survey();
+    let missing = Missing::survey(codes);
     match (missing.is_nothing(), tried) {
         (true, _) => {
             say("done");

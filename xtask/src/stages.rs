@@ -46,8 +46,10 @@ pub fn run_all() -> ExitCode {
 }
 
 fn all() -> Vec<Stage> {
-    let mut stages =
-        vec![stage("set-up", || setup::ensure().map(|()| ONE)), stage("rustfmt", format_check)];
+    let mut stages = vec![
+        stage("set-up", || setup::ensure(&Code::ALL).map(|()| ONE)),
+        stage("rustfmt", format_check),
+    ];
     let both = ["host", TARGET];
     for format in Format::ALL {
         for target in both {
@@ -117,12 +119,12 @@ fn format_check() -> Outcome<Counts> {
         stable.args(["run", "stable", "cargo"]);
         stable
     };
-    let mut command = match (has_format(tool("cargo")), has_format(rustups())) {
-        (true, _) => tool("cargo"),
-        (false, true) => rustups(),
-        (false, false) => {
-            return Err("no rustfmt: `rustup component add rustfmt`, or install it".into());
-        }
+    let mut command = if has_format(tool("cargo")) {
+        tool("cargo")
+    } else if has_format(rustups()) {
+        rustups()
+    } else {
+        return Err("no rustfmt: `rustup component add rustfmt`, or install it".into());
     };
     command.args(["fmt", "--all", "--check"]);
     passes(command)

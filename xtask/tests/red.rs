@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
 
-use xtask::image::Format;
+use xtask::image::{Code, Format};
 use xtask::setup::Missing;
 
 /// What a run of `cargo xtask boot` came to.
@@ -20,7 +20,7 @@ struct Run {
 /// Runs `cargo xtask boot --format FORMAT ARGUMENTS`.
 fn boot(format: Format, arguments: &[&str]) -> Run {
     // Tests install nothing. That is for the one who types the command.
-    let missing = Missing::survey();
+    let missing = Missing::survey(&[Code::Fast]);
     assert!(
         missing.is_nothing(),
         "this test boots the images, and something is missing: type `cargo xtask boot` once, which sets it up\n{}",

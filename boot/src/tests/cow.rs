@@ -31,7 +31,7 @@ const DATA: Attrs = Attrs::user(Access::ReadWrite);
 fn judge(record: &FaultRecord) -> Option<Decision> {
     let fault = record.fault()?;
     let at = fault.address(record.far)?;
-    // SAFETY: this CPU walks these tables.
+    // SAFETY: this CPU walks these tables, and no other edits this test's.
     Some(unsafe { decide(&kernel().view, mmu::root(), &fault, at, Origin::Kernel) })
 }
 

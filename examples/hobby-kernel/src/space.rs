@@ -113,7 +113,7 @@ impl Space {
     /// Why that cannot be.
     pub fn fault(&mut self, fault: &Fault, at: VirtAddr) -> Result<(), Reason> {
         let area = self.areas.iter().find(|area| area.contains(at)).copied();
-        // SAFETY: the pgd is this swapper's.
+        // SAFETY: the pgd is this swapper's, and borrowed: nobody else edits it.
         let decision = unsafe { decide(view(), self.pgd.root(), fault, at, Origin::User) };
         match (decision, area) {
             (Decision::Retry, _) => Ok(()),

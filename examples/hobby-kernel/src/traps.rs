@@ -104,6 +104,10 @@ fn closed(handler: impl FnOnce()) {
 }
 
 extern "C" fn undefined(registers: &mut Registers) {
+    if registers.psr & THUMB != 0 {
+        // vectors.S takes LR for 4 ahead, which in Thumb it is by 2 (DDI 0406C B1.8.3).
+        registers.pc += 2;
+    }
     assert!(registers.are_users(), "undefined instruction at {:#010x}", registers.pc);
     let reason = Reason::Undefined { at: registers.pc };
     closed(|| PROCESSES.lock().end(registers, Ending::Killed(reason)));

@@ -16,10 +16,9 @@ use crate::table::reserve::{Need, Reserve, planned};
 /// (DDI 0406C B3.10.1). The sixteen words of a run must agree at any time, so they change while absent.
 fn needs_break(leaf: &Leaf, new: Attrs) -> bool {
     let old = leaf.attrs;
-    // Where access was withdrawn, TLBs may not have been told yet.
+    // Also without access: it may have been withdrawn a moment ago, and TLBs not have been told.
     old.access != Access::None && leaf.run
-        || new.access != Access::None
-            && (old.memory, old.share, old.global) != (new.memory, new.share, new.global)
+        || (old.memory, old.share, old.global) != (new.memory, new.share, new.global)
 }
 
 impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {

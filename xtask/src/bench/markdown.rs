@@ -7,8 +7,9 @@ use crate::image::Format;
 
 /// What the other columns are.
 const NOTES: &str = "
-*floor*: the shortest loop that does the bare work. *Linux 6.1*: Debian's kernels on the same emulator; for pages,
-`set_pte` alone. *peer*: `page_table_multiarch` 0.6.2, the one published crate with both levels of the classic format.
+*floor*: a plain loop that does the bare work, eight words a turn at most. *Linux 6.1*: Debian's kernels on the same
+emulator; for pages, `set_pte` alone. *peer*: `page_table_multiarch` 0.6.2, the one published crate with both levels of the
+classic format.
 ";
 
 /// One table: every operation in a row, the formats side by side.

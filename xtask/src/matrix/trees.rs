@@ -32,7 +32,8 @@ const SHIM: u32 = 0x4700_0000;
 const R2: u32 = 0x4A00_0000;
 
 /// What the image says where the memory that it takes to lie before it is none.
-const AT_THE_START: &str = "boot: RAM starts where this image lies; load it 2 MiB further up";
+const AT_THE_START: &str =
+    "boot: RAM starts less than 2 MiB below this image; load it 2 MiB further up";
 
 /// A tree, and what the image says of it.
 struct Variant {
@@ -271,6 +272,11 @@ fn variants(base: &[u8]) -> Outcome<Vec<Variant>> {
             Bad(ELSEWHERE),
         ),
         ("memory that starts with the image", memory(&[(IMAGE.into(), 64 << 20)]), Refused),
+        (
+            "memory that starts 1 MiB below the image",
+            memory(&[(u64::from(IMAGE) - (1 << 20), 64 << 20)]),
+            Refused,
+        ),
         ("numbers of three cells", cells.to_dtb(), Bad("its memory has numbers of 3 cells")),
         (
             "a UART that is `ok`",

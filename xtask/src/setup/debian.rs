@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use super::{Missing, probe, say};
 use crate::Outcome;
 use crate::command::{find, root, stream, target_directory, tool};
-use crate::image::{Format, TARGETS, built_in};
+use crate::image::{Code, Format, built_in};
 
 const PREFIX: &str = "/usr";
 const RUSTC: &str = "/usr/bin/rustc";
@@ -25,12 +25,12 @@ const TOOLCHAIN: &str = "armv7a-mm";
 /// The crates that every program for the target needs.
 const CRATES: [&str; 3] = ["core", "alloc", "compiler_builtins"];
 
-/// Brings `missing` as far as it can.
+/// Brings `missing`, for images compiled for `codes`, as far as it can.
 ///
 /// # Errors
 /// The step that did not work; none of them is undone.
-pub fn provide(missing: &Missing) -> Outcome<()> {
-    let toolchain_lacks = missing.target.is_some() && !toolchain_is_ready();
+pub fn provide(missing: &Missing, codes: &[Code]) -> Outcome<()> {
+    let toolchain_lacks = missing.target.is_some() && !toolchain_is_ready(codes);
     if missing.qemu || toolchain_lacks {
         if !is_root() {
             return Err("not root, so nothing was installed".into());
@@ -39,8 +39,11 @@ pub fn provide(missing: &Missing) -> Outcome<()> {
     }
     if toolchain_lacks {
         provide_linker()?;
-        if probe::link_arm_programs(RUSTC).is_err() {
-            provide_core()?;
+        let links = |code: &Code| probe::link(RUSTC, &[*code]).is_ok();
+        let lacking: Vec<_> =
+            codes.iter().filter(|code| !links(code)).map(|code| code.target()).collect();
+        if !lacking.is_empty() {
+            provide_core(&lacking)?;
         }
     }
     match missing.target.is_some() && find("rustup").is_some() {
@@ -55,9 +58,9 @@ pub fn is_root() -> bool {
     id.is_ok_and(|id| id.stdout.trim_ascii() == b"0")
 }
 
-fn toolchain_is_ready() -> bool {
+fn toolchain_is_ready(codes: &[Code]) -> bool {
     [RUSTC, CARGO, CLIPPY].iter().all(|tool| Path::new(tool).exists())
-        && probe::link_arm_programs(RUSTC).is_ok()
+        && probe::link(RUSTC, codes).is_ok()
 }
 
 fn install(qemu: bool, toolchain: bool) -> Outcome<()> {
@@ -139,8 +142,8 @@ fn symlink(_: &Path, _: &Path) -> io::Result<()> {
 }
 
 /// Builds `core` and its neighbours from Debian's sources and puts them where rustc looks for a target's libraries.
-fn provide_core() -> Outcome<()> {
-    say(&format!("building core and alloc for {} (a minute)", TARGETS.join(" and ")));
+fn provide_core(targets: &[&str]) -> Outcome<()> {
+    say(&format!("building core and alloc for {} (half a minute each)", targets.join(" and ")));
     let scratch = target_directory().join("setup/core");
     let complain = |error: io::Error| format!("core for Arm: {error}");
     // Left of a set-up that was killed, perhaps of another compiler.
@@ -164,17 +167,17 @@ fn provide_core() -> Outcome<()> {
         build.env_remove(name);
     }
     build.args(["build", "--quiet", "--release", "--target-dir", "target"]);
-    build.args(TARGETS.map(|target| format!("--target={target}")));
+    build.args(targets.iter().map(|target| format!("--target={target}")));
     build.args([
         format!("-Zbuild-std={}", CRATES.join(",")).as_str(),
         "-Zbuild-std-features=compiler-builtins-mem",
     ]);
     finish(build)?;
 
-    TARGETS.into_iter().try_for_each(|target| place_core(&scratch, target).map_err(complain))?;
+    targets.iter().try_for_each(|target| place_core(&scratch, target).map_err(complain))?;
     let _ = fs::remove_dir_all(&scratch);
     // What was built against other libraries cannot be linked with these, and cargo does not notice.
-    for target in TARGETS {
+    for target in targets {
         let _ = fs::remove_dir_all(target_directory().join(target));
         for format in Format::ALL {
             let _ = fs::remove_dir_all(built_in(format).join(target));

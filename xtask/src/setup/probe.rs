@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::Outcome;
 use crate::command::{target_directory, tool};
-use crate::image::TARGETS;
+use crate::image::Code;
 
 /// Needs `core`, `alloc`, the memory functions of `compiler_builtins`, and a linker. The images are optimised at link
 /// time, which takes the libraries' bitcode; the thin kind takes it too, and is quick.
@@ -32,15 +32,18 @@ pub unsafe extern "C" fn _start(to: *mut u8, from: *const u8, count: usize) {
 }
 "#;
 
-/// Links the probe with `rustc` as the checkout would, for each of the images' targets.
+/// Links the probe with `rustc` as the checkout would, for the target of each of `codes`.
 ///
 /// # Errors
-/// What the compiler said.
-pub fn link_arm_programs(rustc: impl AsRef<OsStr>) -> Outcome<()> {
-    TARGETS.into_iter().try_for_each(|target| link(rustc.as_ref(), target))
+/// The first target that it does not link for, and what the compiler said.
+pub fn link(rustc: impl AsRef<OsStr>, codes: &[Code]) -> Result<(), (&'static str, String)> {
+    let mut targets = codes.iter().map(|code| code.target());
+    targets.try_for_each(|target| {
+        link_for(rustc.as_ref(), target).map_err(|problem| (target, problem))
+    })
 }
 
-fn link(rustc: &OsStr, target: &str) -> Outcome<()> {
+fn link_for(rustc: &OsStr, target: &str) -> Outcome<()> {
     let directory = target_directory().join("setup");
     fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
     // Tests look at the same time, in one process and in several.
@@ -74,7 +77,7 @@ fn link(rustc: &OsStr, target: &str) -> Outcome<()> {
     let _ = fs::remove_file(&program);
     match done.status.success() {
         true => Ok(()),
-        false => Err(format!("{target}: {}", first_error(&String::from_utf8_lossy(&done.stderr)))),
+        false => Err(first_error(&String::from_utf8_lossy(&done.stderr))),
     }
 }
 
