@@ -111,7 +111,7 @@ fn identity_mappings_take_their_tables<F: Format>() {
     // One block, whatever the format.
     let block = VirtRange::aligned(section.start(), F::LEVELS[F::LEVELS.len() - 2].shift);
     within(&host, [160, 8256], || pgd.identity_add(block, Access::ReadExecute)).unwrap();
-    within(&host, [280, 40], || pgd.identity_del(block)).unwrap();
+    within(&host, [144, 40], || pgd.identity_del(block)).unwrap();
 }
 
 fn windows_take_a_walk<F: Format>() {

@@ -37,3 +37,39 @@ const UNTOLD: [Step; 8] = [
 fn a_kept_space_of_no_identifier_is_forgotten() {
     replay("lpae_smp_not_coherent", 6, &UNTOLD);
 }
+
+/// An identity mapping over a supersection that every pgd has a copy of, and away again.
+const BLOCK_OF_A_RUN: [Step; 5] = [
+    Step {
+        chance: 0x0,
+        refuse: None,
+        op: Op::Map {
+            tree: None,
+            pages: (0xc0000, 0xc0fff),
+            phys: 0x10000000,
+            attrs: Attrs {
+                memory: MemoryType::WriteBackWriteAllocate,
+                access: Access::ReadWrite,
+                user: false,
+                global: true,
+                share: Shareability::Inner,
+                young: true,
+                marks: Marks::from_bits_truncate(0),
+            },
+            sizes: LeafSizes::from_bits_truncate(3),
+        },
+    },
+    Step { chance: 0x0, refuse: None, op: Op::Alloc { space: 16, told: true } },
+    Step { chance: 0x0, refuse: None, op: Op::Switch { cpu: 0, space: Some(16) } },
+    Step {
+        chance: 0x0,
+        refuse: None,
+        op: Op::Identity { space: 16, pages: (0xc0000, 0xc00ff), access: Access::ReadExecute },
+    },
+    Step { chance: 0x0, refuse: None, op: Op::Switch { cpu: 0, space: None } },
+];
+
+#[test]
+fn a_block_of_a_run_comes_back_by_stores() {
+    replay("classic_smp_coherent", 1, &BLOCK_OF_A_RUN);
+}

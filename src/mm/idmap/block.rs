@@ -132,7 +132,8 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         // SAFETY: swapper maps this for every address space, no CPU runs on the pgd, and nothing else there is its own.
         unsafe {
             if depth == 0 && F::alone(0, theirs) != Some(theirs) {
-                root.copy_unlinked(&swapper, run_of(slot));
+                // The sixteen words of a run at the root are one.
+                root.fill_few(run_of(slot), theirs, F::Raw::default());
                 root.clean(run_of(slot));
             } else {
                 root.store(slot, theirs);
