@@ -24,6 +24,7 @@ both_formats!(
     swappers_tables_are_never_written,
     b10_sealed_entries,
     words_of_unknown_meaning,
+    words_of_all_ones,
     identity_mappings_refused,
 );
 
@@ -356,6 +357,31 @@ fn b10_sealed_entries<F: Format>() {
         assert_same(&host.snapshot(), &before);
         free(&host, pgd);
     }
+}
+
+/// Nor is one of all ones, above the ptes, taken for something that was met before.
+fn words_of_all_ones<F: Format>() {
+    let word = !F::Raw::default();
+    let mut met = 0;
+    for depth in 0..F::LEVELS.len() - 1 {
+        if F::decode(depth, word) != Entry::Reserved {
+            continue;
+        }
+        let (host, layout) = (Host::<F>::new(), linux());
+        let mut swapper = swapper(&host, &layout);
+        let mut pgd = pgd(&host, &mut swapper);
+        let va = VirtAddr(0x4000_3000);
+        pgd.map_at(range(0x4000_8000, 0x4000_9000), 0x7000_0000, USER, LARGEST).unwrap();
+        let step = walk::trace(&pgd.view(), va).nth(depth).unwrap();
+        host.plant(step.table, step.index, word);
+        let before = host.snapshot();
+        let refused = Err(EditError::Reserved { at: va });
+        assert_eq!(pgd.unmap_now(VirtRange::page(va)), refused);
+        assert_eq!(pgd.protect_now(VirtRange::page(va), Access::Read), refused);
+        assert_same(&host.snapshot(), &before);
+        met += 1;
+    }
+    assert_eq!(met, F::LEVELS.len() - 1);
 }
 
 /// A stray word at any depth stops walks, and edits refuse it.
