@@ -196,12 +196,6 @@ pub fn has_supersections() -> bool {
     ID_MMFR3::read() >> 28 == 0
 }
 
-/// Whether maintenance can reach other CPUs (ID_MMFR3.MaintBcst): the Multiprocessing Extensions bring the operations
-/// that do, and without them no other CPU is coherent (DDI 0406C B4.1).
-pub fn has_broadcast() -> bool {
-    ID_MMFR3::read() >> 12 & 0xF != 0
-}
-
 /// Whether table walks see the data cache (ID_MMFR3.CohWalk, DDI 0406C B4.1).
 pub fn walks_are_coherent() -> bool {
     ID_MMFR3::read() >> 20 & 0xF != 0

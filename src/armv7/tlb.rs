@@ -3,10 +3,9 @@
 //! [`table::flush`](crate::table::flush) holds the recipe that puts barriers around them.
 
 use super::cp15::{
-    BPIALL, BPIALLIS, TLBIALL, TLBIALLIS, TLBIASID, TLBIASIDIS, TLBIMVA, TLBIMVAA, TLBIMVAAIS,
-    TLBIMVAIS,
+    BPIALL, BPIALLIS, ID_MMFR3, TLBIALL, TLBIALLIS, TLBIASID, TLBIASIDIS, TLBIMVA, TLBIMVAA,
+    TLBIMVAAIS, TLBIMVAIS,
 };
-use super::mmu;
 use crate::addr::VirtAddr;
 use crate::attr::Asid;
 
@@ -48,8 +47,14 @@ operations! {
     predictions() = 0, BPIALL, BPIALLIS;
 }
 
+/// Whether maintenance can reach other CPUs (ID_MMFR3.MaintBcst): the Multiprocessing Extensions bring the operations
+/// that do, and without them no other CPU is coherent (DDI 0406C B4.1).
+pub fn has_broadcast() -> bool {
+    ID_MMFR3::read() >> 12 & 0xF != 0
+}
+
 /// Makes every CPU that there can be [forget](predictions) branch predictions: whom maintenance reaches is the CPU's to
 /// say where no machine is at hand.
 pub(super) fn forget_predictions() {
-    predictions(if mmu::has_broadcast() { Reach::InnerShareable } else { Reach::Local });
+    predictions(if has_broadcast() { Reach::InnerShareable } else { Reach::Local });
 }
