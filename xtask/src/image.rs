@@ -10,10 +10,9 @@ use crate::command::{root, target_directory, tool};
 use crate::{Outcome, elf};
 
 /// What an image is compiled for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
     /// Speed: A32, by the profile `release`.
-    #[default]
     Fast,
     /// Size: Thumb, by the profile `small`.
     Small,
