@@ -156,8 +156,7 @@ elected:
         linked  r1, elected
         sub     r9, r0, r1
 
-// A raw image may lie anywhere but in the first 2 MiB of RAM, if those are all that there is before it: the 2 MiB
-// below where it runs are taken for RAM. Sections and blocks map it only where its offset in 2 MiB is the link
+// A raw image may lie anywhere that leaves 2 MiB of RAM below the place where it then runs. Sections and blocks map it only where its offset in 2 MiB is the link
 // address's, so it moves up to the next such place behind the CPUs that sleep, last word first for the two may
 // overlap.
         lsls    r0, r9, #11

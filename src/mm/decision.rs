@@ -56,8 +56,8 @@ pub enum Decision {
     /// The access flag is clear.
     Old(Found),
     /// The leaf, or the half, forbids it: a write to what may not be written, execution of data, an address of the
-    /// kernel's, any use of what is mapped without access. The leaf, for what is user space's. So does a leaf of the user
-    /// half that is the kernel's alone, an identity mapping for one: a copy goes by user mode's rights.
+    /// kernel's, any use of what is mapped without access; a copy, which goes by user mode's rights, of what is the
+    /// kernel's alone in the user half, as an identity mapping is. The leaf, where one of the user half was met.
     Forbidden(Option<Found>),
     /// The kernel used user space without saying so.
     Closed,

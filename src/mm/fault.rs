@@ -25,7 +25,7 @@ pub enum Verdict {
 /// Takes no lock and allocates nothing: fit for any context, also while the pgd is torn down.
 ///
 /// In the classic format a [`CacheMaintenance`](FaultKind::CacheMaintenance) fault says in IFSR why: give that status here,
-/// decoded, with DFAR's address (DDI 0406C B3.13.5).
+/// decoded, with DFAR's address (DDI 0406C B3.13).
 ///
 /// # Safety
 /// `root` is a pgd's of the same swapper, or its own; its root and its tables for the kernel half stay until this returns, as

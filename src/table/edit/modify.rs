@@ -76,7 +76,8 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     /// [`EditError`]; nothing was changed.
     ///
     /// # Safety
-    /// As for [`protect`](Self::protect), and nothing relies on what is absent for a moment; `change` gives the same answer to the same attributes.
+    /// As for [`protect`](Self::protect), and nothing relies on what is absent for a moment; `change` gives the same answer
+    /// to the same attributes.
     #[inline(never)]
     pub unsafe fn modify(
         &mut self,
