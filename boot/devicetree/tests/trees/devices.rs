@@ -78,3 +78,26 @@ fn a_device_that_the_cpu_cannot_reach_is_none() {
         assert_eq!(device(&blob([child]), UART), Ok(None));
     }
 }
+
+#[test]
+fn devices_say_that_they_may_be_used_in_two_ways() {
+    for status in ["okay", "ok"] {
+        let mut used = uart(&[0, 0x0900_0000, 0x1000]);
+        text(&mut used, "status", status);
+        assert_eq!(device(&blob([used]), UART), Ok(Some(0x0900_0000)), "{status}");
+    }
+}
+
+/// Trees are at most 2 MiB, and each of many devices may ask each of many windows.
+#[test]
+fn of_a_bus_of_very_many_windows_the_first_are_enough() {
+    let find = |windows: u32, at: u32| {
+        let ranges: Vec<_> = (0..windows).flat_map(|i| [i << 12, 0, i << 12, 0x1000]).collect();
+        let mut wide = bus("wide", [1, 1], Some(&ranges));
+        wide.add_child(uart(&[at << 12, 0x1000]));
+        device(&blob([wide]), UART)
+    };
+    assert_eq!(find(64, 63), Ok(Some(63 << 12)));
+    assert_eq!(find(80_000, 63), Ok(Some(63 << 12)));
+    assert_eq!(find(80_000, 64), Ok(None));
+}
