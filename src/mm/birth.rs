@@ -90,7 +90,7 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
         let mut tables = pgd.flush();
         // SAFETY: the caller answers for it; the root goes first, as it points to the others.
         unsafe {
-            pgd.editor().give_up_tree(&root, &mut tables);
+            tables.add_below(&root);
             self.machine().free(root.table(), self.shape.level);
         }
         // No address was translated, so this is memory alone.

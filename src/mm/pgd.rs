@@ -61,11 +61,6 @@ impl<F: Format> Default for Kind<F> {
 }
 
 impl<F: Format, M: Machine> Ties for Pgd<'_, F, M> {
-    /// Nobody copies from a pgd.
-    fn frozen(&self, _depth: usize, _va: VirtAddr) -> bool {
-        false
-    }
-
     /// What a pgd has from birth stays for its life.
     fn keeps(&self, depth: usize, va: VirtAddr) -> bool {
         keeps::<F>(self.layout(), depth, va)
@@ -95,7 +90,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         flush.add_wide(VirtRange::ALL);
         let (machine, root) = (self.root.machine(), self.root.table());
         // SAFETY: nobody walks or uses the tree.
-        unsafe { self.editor().give_up_tree(&self.root, &mut flush) };
+        unsafe { flush.add_below(&self.root) };
         flush.settle();
         // SAFETY: nobody walks it, and every TLB forgot it. First, as no table goes while an entry points to it.
         unsafe { machine.free(root, self.layout().pgd_level::<F>()) };

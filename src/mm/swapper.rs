@@ -55,11 +55,6 @@ impl<F: Format> Ties for Sealing<'_, F> {
     fn frozen(&self, depth: usize, va: VirtAddr) -> bool {
         self.sealed && self.layout.is_copied::<F>(depth, va)
     }
-
-    /// Swapper never frees a table: a pgd may hold a copy of the entry.
-    fn keeps(&self, _depth: usize, _va: VirtAddr) -> bool {
-        true
-    }
 }
 
 impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {

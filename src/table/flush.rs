@@ -13,8 +13,8 @@ use core::marker::PhantomData;
 
 use super::context::{Reach, Whose};
 use super::mem::Machine;
-use super::node::MAX_LEVELS;
-use super::reserve::Chain;
+use super::node::{MAX_LEVELS, Node};
+use super::reserve::{Chain, Link};
 use crate::addr::{PAGE_SIZE, PhysAddr, VirtAddr, VirtRange};
 use crate::format::Format;
 
@@ -113,6 +113,40 @@ impl<'m, F: Format, M: Machine> Flush<'m, F, M> {
         unsafe { self.add_tables(core::iter::once(table), depth) }
     }
 
+    /// Takes over a table and all tables below that are not swapper's.
+    ///
+    /// # Safety
+    /// As for [`add_table`](Self::add_table), for each of them.
+    #[inline(never)]
+    pub(crate) unsafe fn add_tree(&mut self, top: &Node<'m, F, M>) {
+        let depth = top.depth();
+        if !Chain::has_trees::<F>(depth) {
+            // SAFETY: the caller answers for it; so for all of these.
+            return unsafe { self.add_table(top.table(), depth) };
+        }
+        // The first entry becomes the list's.
+        if let Some(first) = top.owned(0) {
+            // SAFETY: as above.
+            unsafe { self.add_table(first, depth + 1) };
+        }
+        self.wide = true;
+        if let Some(chain) = self.tables.get_mut(depth) {
+            // SAFETY: as above.
+            unsafe { chain.push::<F, M>(self.machine, Link::to_tree(top.table())) };
+        }
+    }
+
+    /// Takes over all tables below a root that are not swapper's.
+    ///
+    /// # Safety
+    /// As for [`add_table`](Self::add_table), for each of them; the flush covers all that the tree translated.
+    pub(crate) unsafe fn add_below(&mut self, root: &Node<'m, F, M>) {
+        for table in root.all().filter_map(|index| root.owned(index)) {
+            // SAFETY: the caller answers for it; the entry was just read from the root.
+            unsafe { self.add_tree(&Node::new(self.machine, table, root.depth() + 1)) };
+        }
+    }
+
     /// Takes over many of them.
     ///
     /// # Safety
@@ -129,7 +163,7 @@ impl<'m, F: Format, M: Machine> Flush<'m, F, M> {
             let mut chain = *place;
             for table in tables {
                 // SAFETY: the caller answers for it.
-                unsafe { chain.push::<F, M>(self.machine, table) };
+                unsafe { chain.push::<F, M>(self.machine, Link::to(table)) };
             }
             *place = chain;
         }
@@ -211,9 +245,11 @@ impl<F: Format, M: Machine> Drop for Flush<'_, F, M> {
     #[inline(never)]
     fn drop(&mut self) {
         self.settle();
-        for (chain, level) in self.tables.iter_mut().zip(F::LEVELS) {
-            // SAFETY: unlinked by the edit, forgotten by `settle`.
-            unsafe { chain.free::<F, M>(self.machine, level) };
+        for depth in 1..F::LEVELS.len() {
+            if let Some(chain) = self.tables.get_mut(depth) {
+                // SAFETY: unlinked by the edit, forgotten by `settle`.
+                unsafe { chain.free::<F, M>(self.machine, depth) };
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use core::ops::Range;
 use super::bulk;
 use super::mem::{Machine, TableMemory};
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
-use crate::format::{Entry, Format, Level, TableEntry, Walk};
+use crate::format::{Entry, Format, Level, Owner, TableEntry, Walk};
 
 /// The greatest number of levels a format has.
 pub const MAX_LEVELS: usize = 3;
@@ -87,6 +87,13 @@ impl<'m, F: Format, M: TableMemory> Node<'m, F, M> {
             Walk::Table(table) => Some(unsafe { Self::new(self.machine, table, self.depth() + 1) }),
             _ => None,
         }
+    }
+
+    /// The table that the entry at `index` points to, if it does and the table is not swapper's.
+    #[inline]
+    pub(crate) fn owned(&self, index: usize) -> Option<PhysAddr> {
+        let entry = F::decode_table(self.depth(), self.load(index))?;
+        if entry.owner == Owner::Swapper { None } else { Some(entry.table) }
     }
 
     /// The machine in whose memory the table lies.

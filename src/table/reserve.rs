@@ -3,9 +3,9 @@
 use core::iter;
 
 use super::mem::{OutOfMemory, TableMemory};
-use super::node::MAX_LEVELS;
+use super::node::{MAX_LEVELS, Node};
 use crate::addr::PhysAddr;
-use crate::format::{Descriptor, Format, Level};
+use crate::format::{Descriptor, Format};
 
 /// A table or none, in a word that tables hold to form a list: they are chained through their own first entries.
 ///
@@ -17,6 +17,8 @@ pub(crate) struct Link(u64);
 impl Link {
     /// Set for a table, as one may lie at address 0. No table's address has this bit.
     const SOME: u64 = 1 << 2;
+    /// Set for a table that is the top of a tree: its address does not have this bit either.
+    const TREE: u64 = 1 << 3;
 
     /// To `table`.
     #[inline]
@@ -24,10 +26,23 @@ impl Link {
         Self(table.as_u64() | Self::SOME)
     }
 
+    /// To `table` and to all that its entries but the first point to, where that is not swapper's.
+    #[inline]
+    pub(crate) fn to_tree(table: PhysAddr) -> Self {
+        Self(table.as_u64() | Self::SOME | Self::TREE)
+    }
+
     /// The table.
     #[inline]
     pub(crate) fn table(self) -> Option<PhysAddr> {
-        if self.0 == 0 { None } else { Some(PhysAddr::truncate(self.0 & !Self::SOME)) }
+        let bits = Self::SOME | Self::TREE;
+        if self.0 == 0 { None } else { Some(PhysAddr::truncate(self.0 & !bits)) }
+    }
+
+    /// Whether more than the table is meant.
+    #[inline]
+    fn is_tree(self) -> bool {
+        self.0 & Self::TREE != 0
     }
 
     /// What the first entry of a table holds. In the classic format tables lie below 4 GiB, so it has room.
@@ -50,58 +65,95 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
-    /// Puts `table` in front.
+    /// Puts what `link` points to in front.
     ///
     /// # Safety
     /// The table is `memory`'s, nobody else writes it, and no entry points to it.
     #[inline]
-    pub(crate) unsafe fn push<F: Format, M: TableMemory>(&mut self, memory: &M, table: PhysAddr) {
+    pub(crate) unsafe fn push<F: Format, M: TableMemory>(&mut self, memory: &M, link: Link) {
+        let Some(table) = link.table() else { return };
         let entry = memory.virt(table).cast::<F::Raw>();
         // SAFETY: the caller vouches for the table.
         unsafe { memory.store(entry, self.first.entry()) };
-        self.first = Link::to(table);
+        self.first = link;
     }
 
     /// Takes the first.
     #[inline]
-    pub(crate) fn pop<F: Format, M: TableMemory>(&mut self, memory: &M) -> Option<PhysAddr> {
-        let table = self.first.table()?;
+    fn pop_link<F: Format, M: TableMemory>(&mut self, memory: &M) -> Option<(Link, PhysAddr)> {
+        let link = self.first;
+        let table = link.table()?;
         let entry = memory.virt(table).cast::<F::Raw>();
         // SAFETY: `push` put the table into the list, so it is the list's alone and has this word.
         self.first = Link::read(unsafe { memory.load(entry) });
-        Some(table)
+        Some((link, table))
+    }
+
+    /// Takes the first, which is a table alone.
+    #[inline]
+    pub(crate) fn pop<F: Format, M: TableMemory>(&mut self, memory: &M) -> Option<PhysAddr> {
+        self.pop_link::<F, M>(memory).map(|(_, table)| table)
     }
 
     /// Gives all of them back.
     ///
     /// # Safety
-    /// As for [`TableMemory::free`], for each of them.
+    /// As for [`TableMemory::free`], for each of them and all that their links say.
     #[inline]
-    pub(crate) unsafe fn free<F: Format, M: TableMemory>(
-        &mut self,
-        memory: &M,
-        level: &'static Level,
-    ) {
+    pub(crate) unsafe fn free<F: Format, M: TableMemory>(&mut self, memory: &M, depth: usize) {
         let chain = core::mem::take(self);
-        if chain.first.table().is_some() {
-            // SAFETY: the caller answers for it.
-            unsafe { chain.free_some::<F, M>(memory, level) };
+        if chain.first.table().is_none() {
+            return;
+        }
+        // SAFETY: the caller answers for it.
+        unsafe {
+            match Self::has_trees::<F>(depth) {
+                true => chain.free_trees::<F, M>(memory, depth),
+                false => chain.free_tables::<F, M>(memory, depth),
+            }
         }
     }
 
-    /// [Gives back](Self::free) all of them, of which there are some.
+    /// Whether tables of this depth, which is no root's, have tables below.
+    pub(crate) const fn has_trees<F: Format>(depth: usize) -> bool {
+        F::LEVELS.len() > 2 && depth + 1 < F::LEVELS.len()
+    }
+
+    /// [Gives back](Self::free) all of them, each alone.
     #[inline(never)]
-    unsafe fn free_some<F: Format, M: TableMemory>(mut self, memory: &M, level: &'static Level) {
+    unsafe fn free_tables<F: Format, M: TableMemory>(mut self, memory: &M, depth: usize) {
+        let tables = iter::from_fn(move || self.pop::<F, M>(memory));
         // SAFETY: the caller answers for it.
-        unsafe { memory.free_all(iter::from_fn(move || self.pop::<F, M>(memory)), level) };
+        unsafe { memory.free_all(tables, F::level(depth)) };
+    }
+
+    /// [Gives back](Self::free) all of them, some with the tables below.
+    #[inline(never)]
+    unsafe fn free_trees<F: Format, M: TableMemory>(mut self, memory: &M, depth: usize) {
+        while let Some((link, table)) = self.pop_link::<F, M>(memory) {
+            // SAFETY: the caller answers for it; below are tables of ptes alone.
+            unsafe {
+                if link.is_tree() {
+                    let top = Node::<F, M>::new(memory, table, depth);
+                    let below = (1..top.count()).filter_map(|index| {
+                        let table = top.owned(index)?;
+                        // No table goes while an entry points to it.
+                        top.store(index, F::Raw::default());
+                        Some(table)
+                    });
+                    memory.free_all(below, F::level(depth + 1));
+                }
+                memory.free(table, F::level(depth));
+            }
+        }
     }
 
     /// Moves all of `other` to the front.
     #[inline(never)]
     pub(crate) fn append<F: Format, M: TableMemory>(&mut self, memory: &M, mut other: Self) {
-        while let Some(table) = other.pop::<F, M>(memory) {
+        while let Some((link, _)) = other.pop_link::<F, M>(memory) {
             // SAFETY: it was in a list, so it is unlinked and ours.
-            unsafe { self.push::<F, M>(memory, table) };
+            unsafe { self.push::<F, M>(memory, link) };
         }
     }
 }
@@ -141,7 +193,7 @@ impl<'m, F: Format, M: TableMemory> Reserve<'m, F, M> {
             for _ in 0..need {
                 let table = machine.allocate(level)?;
                 // SAFETY: it is fresh from the allocator.
-                unsafe { chain.push::<F, M>(machine, table) };
+                unsafe { chain.push::<F, M>(machine, Link::to(table)) };
             }
         }
         Ok(reserve)
@@ -158,9 +210,11 @@ impl<'m, F: Format, M: TableMemory> Reserve<'m, F, M> {
 impl<F: Format, M: TableMemory> Drop for Reserve<'_, F, M> {
     #[inline(never)]
     fn drop(&mut self) {
-        for (chain, level) in self.chains.iter_mut().zip(F::LEVELS) {
-            // SAFETY: they were never linked.
-            unsafe { chain.free::<F, M>(self.machine, level) };
+        for depth in 1..F::LEVELS.len() {
+            if let Some(chain) = self.chains.get_mut(depth) {
+                // SAFETY: they were never linked.
+                unsafe { chain.free::<F, M>(self.machine, depth) };
+            }
         }
     }
 }

@@ -82,10 +82,10 @@ fn many_pages_take_one_look_each<F: Format>() {
     within(&host, [8968, 8640], || pgd.protect_now(all, Access::Read)).unwrap();
     let part = range(0x4000_8000, 0x4080_8000);
     within(&host, [4600, 4464], || pgd.protect_now(part, Access::ReadWrite)).unwrap();
-    within(&host, [4864, 9192], || pgd.unmap_now(all)).unwrap();
+    within(&host, [4864, 5096], || pgd.unmap_now(all)).unwrap();
     // Of what goes as a whole, a link is read and broken.
     pgd.map_at(all, 0x7000_0000, USER, PAGES).unwrap();
-    within(&host, [640, 5032], || pgd.clear_now(all)).unwrap();
+    within(&host, [640, 936], || pgd.clear_now(all)).unwrap();
     pgd.map_at(all, 0x7000_0000, USER, PAGES).unwrap();
     within(&host, [960, 1376], || pgd.clear_now(part)).unwrap();
 }
@@ -138,7 +138,7 @@ fn spaces_take_their_root<F: Format>() {
     let mut pgd = within(&host, [16, 16], || swapper.pgd_alloc()).unwrap();
     pgd.map_at(page(0x4000_0000), 0x7000_0000, USER, PAGES).unwrap();
     // SAFETY: as above.
-    within(&host, [1056, 5216], || unsafe { swapper.pgd_free(pgd) });
+    within(&host, [1056, 1120], || unsafe { swapper.pgd_free(pgd) });
 }
 
 /// The last page of each of four tables.

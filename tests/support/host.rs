@@ -207,6 +207,9 @@ impl State {
         if live {
             let va = self.links.va::<F>(at).expect("a way to a live entry");
             self.debts.stored::<F>(at, depth, va, [old, new]);
+        } else if self.links.tables[id].touched <= self.forgotten {
+            // Cut off and forgotten: no walk can come here again.
+            self.links.tables[id].exposed = false;
         }
         let clock = self.tick();
         if let Some(child) = self.links.stored::<F>(id, at, new, clock)

@@ -128,7 +128,7 @@ impl Links {
         new: F::Raw,
         clock: u64,
     ) -> Option<usize> {
-        let depth = self.tables[id].depth;
+        let (depth, live) = (self.tables[id].depth, self.is_live(id));
         self.tables[id].touched = clock;
         let child = match F::decode(depth, new) {
             Entry::Table(table) => {
@@ -147,7 +147,8 @@ impl Links {
         if let Some(old) = old {
             self.slots.remove(&slot);
             self.tables[old].incoming.retain(|&other| other != slot);
-            if self.tables[old].incoming.is_empty() {
+            // From what was cut off before, no walk comes any more.
+            if live && self.tables[old].incoming.is_empty() {
                 for id in self.subtree(old) {
                     self.tables[id].touched = clock;
                 }

@@ -70,7 +70,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
                     // SAFETY: swapper's entry cuts the tables off, and the flush covers everything.
                     unsafe {
                         self.restore(node, model, range, index);
-                        give_up(&child, part, flush);
+                        flush.add_tree(&child);
                     }
                     continue;
                 }
@@ -135,31 +135,6 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
             unsafe { node.copy_few(swapper, run) };
         }
     }
-}
-
-/// Hands a table to the flush, and the tables that it has for `range`; it has no other.
-///
-/// # Safety
-/// No entry points to the table any more, and the flush covers all that it translated.
-#[inline(never)]
-unsafe fn give_up<F: Format, M: Machine>(
-    node: &Node<'_, F, M>,
-    range: VirtRange,
-    flush: &mut Flush<'_, F, M>,
-) {
-    if node.depth() + 1 < F::LEVELS.len() {
-        for index in node.indices(range) {
-            if let Some(table) = F::decode_table(node.depth(), node.load(index))
-                && table.owner != Owner::Swapper
-            {
-                let (_, part) = node.cut(range, index);
-                // SAFETY: the entry was just read from this node, which leaves the tree.
-                unsafe { give_up(&node.child(table), part, flush) };
-            }
-        }
-    }
-    // SAFETY: the caller cut the table off.
-    unsafe { flush.add_table(node.table(), node.depth()) };
 }
 
 /// Whether any entry in `range` of a table is this pgd's use of it.

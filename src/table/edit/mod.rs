@@ -71,9 +71,14 @@ pub trait Ties {
     /// Whether the entry for `va` at `depth` was copied elsewhere: it may go from absent to a table, and
     /// nothing else. Asked of [`Owner::Swapper`]'s tree alone; no other is copied from. What is copied ends at a border
     /// and begins at none that an edit crosses: if any address of an edit is frozen, so is its first.
-    fn frozen(&self, depth: usize, va: VirtAddr) -> bool;
-    /// Whether the table that the entry for `va` at `depth` points to stays when it becomes empty.
-    fn keeps(&self, depth: usize, va: VirtAddr) -> bool;
+    fn frozen(&self, _depth: usize, _va: VirtAddr) -> bool {
+        false
+    }
+    /// Whether the table that the entry for `va` at `depth` points to stays when it becomes empty. Not asked of
+    /// [`Owner::Swapper`]'s tree, whose tables all stay.
+    fn keeps(&self, _depth: usize, _va: VirtAddr) -> bool {
+        false
+    }
 }
 
 /// A tree of tables and the policy for its edits.
@@ -147,6 +152,12 @@ impl<'p, 'm, F: Format, M: Machine> Editor<'p, 'm, F, M> {
     #[inline]
     fn frozen(&self, depth: usize, va: VirtAddr) -> bool {
         self.is_swapper() && self.policy.ties.frozen(depth, va)
+    }
+
+    /// Whether the table that the entry for `va` at `depth` points to stays, see [`Ties::keeps`].
+    #[inline]
+    fn keeps(&self, depth: usize, va: VirtAddr) -> bool {
+        self.is_swapper() || self.policy.ties.keeps(depth, va)
     }
 
     /// The descriptor of a leaf at `depth`.

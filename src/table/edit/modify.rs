@@ -143,7 +143,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         let mut need = Need::default();
         self.plan_splits(range, &mut need)?;
         // All of swapper's tables stay, so each is looked into.
-        let unseen = (holes == Holes::Skipped).then_some(self.policy.ties);
+        let unseen = (holes == Holes::Skipped && !self.is_swapper()).then_some(self.policy.ties);
         let mut survey = Removal { unseen, ..Removal::default() };
         self.survey(&self.narrow(range), range, holes, &mut survey)?;
         let mut reserve = Reserve::new(self.machine(), &need)?;
@@ -183,14 +183,16 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
                     None if raw != F::Raw::default() => node.store(index, F::Raw::default()),
                     Some(table) if self.owns(&table) => {
                         let (child, (span, part)) = (node.child(table), node.cut(range, index));
-                        let keeps = self.policy.ties.keeps(node.depth(), span.start());
-                        let whole = part == span;
-                        if keeps || !whole {
-                            self.forget(&child, part, flush);
-                        }
-                        if !keeps && (whole || self.is_empty(&child, part)) {
+                        let keeps = self.keeps(node.depth(), span.start());
+                        if part == span && !keeps {
                             node.store(index, F::Raw::default());
-                            self.give_up(&child, flush);
+                            flush.add_tree(&child);
+                            continue;
+                        }
+                        self.forget(&child, part, flush);
+                        if !keeps && self.is_empty(&child, part) {
+                            node.store(index, F::Raw::default());
+                            flush.add_table(child.table(), child.depth());
                         }
                     }
                     _ => {}
@@ -216,42 +218,6 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         flush.add_wide(range);
         // SAFETY: the caller answers for it.
         unsafe { self.forget(&self.root, range, flush) };
-    }
-
-    /// Hands the whole tree to `flush` but for its root, `root`: every table that it owns, and no other.
-    ///
-    /// # Safety
-    /// Nobody walks or uses the tree any more; `flush` covers all that it translated.
-    pub(crate) unsafe fn give_up_tree(self, root: &Node<'m, F, M>, flush: &mut Flush<'m, F, M>) {
-        // SAFETY: the caller answers for it.
-        unsafe { self.give_up_below(root, flush) };
-    }
-
-    /// Hands a table and all that it owns to the flush.
-    #[inline(never)]
-    unsafe fn give_up(&self, node: &Node<'m, F, M>, flush: &mut Flush<'m, F, M>) {
-        // SAFETY: the caller cuts the table off, and so all below it.
-        unsafe {
-            self.give_up_below(node, flush);
-            flush.add_table(node.table(), node.depth());
-        }
-    }
-
-    /// Hands all that a table owns to the flush.
-    unsafe fn give_up_below(&self, node: &Node<'m, F, M>, flush: &mut Flush<'m, F, M>) {
-        let depth = node.depth();
-        if Self::is_pte(depth) {
-            return;
-        }
-        let entries = node.all().filter_map(|index| F::decode_table(depth, node.load(index)));
-        let owned = entries.filter(|entry| self.owns(entry));
-        // SAFETY: the entries were just read from this node, which leaves the tree.
-        unsafe {
-            if !Self::is_pte(depth + 1) {
-                owned.clone().for_each(|entry| self.give_up_below(&node.child(entry), flush));
-            }
-            flush.add_tables(owned.map(|entry| entry.table), depth + 1);
-        }
     }
 
     /// The descriptor of a leaf with new attributes, and whether it is in a run: not where the format has

@@ -12,6 +12,13 @@ use crate::command::{find, stream, target_directory, tool};
 /// Package, program, and directory of what it leaves.
 const BENCH: &str = "bench";
 
+/// Has glibc zero and copy by stores, whatever the size, for all libraries alike. Of `rep stosb`, which it may take for a
+/// table, callgrind counts an instruction a byte, and the time depends on the CPU's maker.
+const STORES: (&str, &str) = (
+    "GLIBC_TUNABLES",
+    "glibc.cpu.x86_rep_stosb_threshold=1000000000:glibc.cpu.x86_rep_movsb_threshold=1000000000",
+);
+
 /// What one library needs for one operation, per unit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cost {
@@ -34,7 +41,7 @@ pub fn report() -> Outcome<()> {
     build.args(["build", "--quiet", "--release", "--package", BENCH, "--target-dir"]);
     run(build.arg(target_directory()), "the bench does not build")?;
     let program = target_directory().join("release").join(BENCH);
-    let times = read(&run(&mut tool(&program), "the bench is red")?, "time")?;
+    let times = read(&run(tool(&program).env(STORES.0, STORES.1), "the bench is red")?, "time")?;
     print!("{}", versus::table("nanoseconds (median)", &times));
     match find("valgrind") {
         Some(valgrind) => {
@@ -64,9 +71,7 @@ fn counts(valgrind: &Path, program: &Path, times: &[Cost]) -> Outcome<Vec<Cost>>
         "--dump-after=bench_region",
     ]);
     command.arg(format!("--callgrind-out-file={}", out.display())).arg(program).arg("--once");
-    // Else glibc zeroes by `rep stosb`, which callgrind counts as an instruction a byte.
-    let far = "x86_rep_stosb_threshold=1000000000:glibc.cpu.x86_rep_movsb_threshold=1000000000";
-    command.env("GLIBC_TUNABLES", format!("glibc.cpu.{far}"));
+    command.env(STORES.0, STORES.1);
     let mut costs = read(&run(&mut command, "the bench is red under callgrind")?, "units")?;
     for (index, cost) in costs.iter_mut().enumerate() {
         let dump = out.with_file_name(format!("dump.{}", index + 1));
