@@ -29,7 +29,7 @@ pub trait Contender: Sized {
     /// Makes that.
     fn kernel() -> Self::Kernel;
 
-    /// Memory in use, in whatever unit: the same before as after means that nothing leaked.
+    /// Bytes in use: the same before as after means that nothing leaked.
     fn used(kernel: &Self::Kernel) -> usize;
 
     /// An empty address space with the kernel's half in it, whose window is to show the memory from `frames` on.

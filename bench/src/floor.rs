@@ -1,62 +1,93 @@
-//! What nobody can do without: LPAE's descriptors stored, changed and read one by one, in tables that are there.
+//! What nobody can do without: LPAE's descriptors looked at, stored and changed one by one, and tables taken, zeroed where
+//! leaves will not fill them, and given back.
 
 use std::ptr;
 
-use crate::contender::{Contender, LARGE_FRAMES, PAGE, PAGES, WINDOW};
+use crate::contender::{BYTES, Contender, LARGE_FRAMES, PAGE, WINDOW};
 use crate::pool;
 
 /// A block, valid, young and writable; what makes it a page or a table; what makes it read-only.
 const BLOCK: u64 = 0x4C5 & !READ_ONLY;
 const PAGE_OR_TABLE: u64 = 1 << 1;
 const READ_ONLY: u64 = 1 << 7;
-/// The bits of a frame.
-const BASE: u64 = 0xFF_FFFF_F000;
+/// The bits of a frame, or of a table: physical addresses are virtual ones, of 47 bits at most.
+const BASE: u64 = 0x7FFF_FFFF_F000;
 
-/// Where the root, the middle table and the window's last tables lie, in descriptors.
-const ROOT: usize = 0;
-const MIDDLE: usize = 512;
-const LAST: usize = 1024;
-/// Descriptors in all of them.
-const ALL: usize = LAST + PAGES;
+/// Entries of a table.
+const ENTRIES: usize = 512;
+/// Bytes behind an entry of the middle table.
+const SPAN: usize = ENTRIES * PAGE;
 
-/// The tables of the one space that there is at a time.
-pub struct Floor {
-    tables: *mut u64,
-    frames: usize,
-    mapped: bool,
+/// A table of 512 descriptors.
+#[derive(Clone, Copy)]
+struct Table(*mut u64);
+
+impl Table {
+    fn take() -> Self {
+        Self(pool::take(pool::FRAME_SHIFT).expect("the pool is large").as_ptr().cast())
+    }
+
+    fn zero(self) {
+        // SAFETY: as long as that.
+        unsafe { ptr::write_bytes(self.0, 0, ENTRIES) };
+    }
+
+    fn give(self) {
+        // SAFETY: it came from there.
+        unsafe { pool::give(self.0.cast(), pool::FRAME_SHIFT) };
+    }
+
+    #[inline]
+    fn load(self, index: usize) -> u64 {
+        // SAFETY: an index within the table, here and below.
+        unsafe { self.0.add(index % ENTRIES).read_volatile() }
+    }
+
+    #[inline]
+    fn store(self, index: usize, raw: u64) {
+        // SAFETY: as above.
+        unsafe { self.0.add(index % ENTRIES).write_volatile(raw) }
+    }
+
+    /// The entry for it.
+    fn link(self) -> u64 {
+        self.0 as u64 | BLOCK | PAGE_OR_TABLE
+    }
+
+    /// The table that an entry points to, if it does.
+    #[inline]
+    fn below(raw: u64) -> Option<Self> {
+        (raw & PAGE_OR_TABLE != 0).then_some(Self((raw & BASE) as *mut u64))
+    }
 }
 
-/// The entry for a table.
-const fn table(at: usize) -> u64 {
-    (at / 512 * PAGE) as u64 | BLOCK | PAGE_OR_TABLE
+/// An address space: LPAE's root, and the middle table for the window that it shares with the kernel.
+pub struct Floor {
+    root: Table,
+    middle: Table,
+    frames: usize,
 }
 
 impl Floor {
-    #[inline]
-    fn load(&self, at: usize) -> u64 {
-        // SAFETY: `at` lies in the tables.
-        unsafe { self.tables.add(at).read_volatile() }
+    /// The entries of the middle table for the window.
+    fn window() -> impl Iterator<Item = usize> {
+        (0..BYTES / SPAN).map(|i| i + WINDOW / SPAN)
     }
 
-    #[inline]
-    fn store(&self, at: usize, raw: u64) {
-        // SAFETY: as above.
-        unsafe { self.tables.add(at).write_volatile(raw) }
-    }
-
-    /// The entry for `va` in the table that `entry` points to.
-    #[inline]
-    fn below(&self, entry: u64, va: usize, shift: u32) -> u64 {
-        self.load((entry & BASE) as usize / 8 + (va >> shift & 511))
+    /// The window's last tables, where there are any.
+    fn last(&self) -> impl Iterator<Item = Table> {
+        let middle = self.middle;
+        Self::window().filter_map(move |index| Table::below(middle.load(index)))
     }
 
     /// The leaf for `va`, and the bytes it maps.
     #[inline]
     fn leaf(&self, va: usize) -> (u64, usize) {
-        let middle = self.below(self.load(ROOT + (va >> 30)), va, 21);
-        match middle & PAGE_OR_TABLE {
-            0 => (middle, 2 << 20),
-            _ => (self.below(middle, va, 12), PAGE),
+        let root = Table::below(self.root.load(va >> 30 & 3));
+        let middle = root.map_or(0, |middle| middle.load(va / SPAN));
+        match Table::below(middle) {
+            Some(last) => (last.load(va / PAGE), PAGE),
+            None => (middle, SPAN),
         }
     }
 }
@@ -64,59 +95,67 @@ impl Floor {
 impl Contender for Floor {
     const NAME: &'static str = "floor";
 
-    /// The memory of the tables.
-    type Kernel = *mut u64;
+    type Kernel = ();
 
-    fn kernel() -> Self::Kernel {
-        let tables: *mut u64 = pool::touched(ALL * 8, PAGE).cast().as_ptr();
-        // SAFETY: as large as that.
-        unsafe { ptr::write_bytes(tables, 0, ALL) };
-        tables
+    fn kernel() {}
+
+    fn used((): &()) -> usize {
+        pool::used()
     }
 
-    fn used(_: &Self::Kernel) -> usize {
-        0
-    }
-
-    fn create(kernel: &mut Self::Kernel, frames: usize) -> Self {
-        let space = Self { tables: *kernel, frames, mapped: false };
-        // LPAE's pgd, and the pmd for the window that it shares with the kernel.
-        (0..4).for_each(|i| space.store(ROOT + i, table(MIDDLE)));
-        // SAFETY: the middle table.
-        unsafe { ptr::write_bytes(space.tables.add(MIDDLE), 0, 512) };
+    fn create((): &mut (), frames: usize) -> Self {
+        let space = Self { root: Table::take(), middle: Table::take(), frames };
+        (0..4).for_each(|index| space.root.store(index, space.middle.link()));
+        space.middle.zero();
         space
     }
 
     fn map(&mut self) {
-        self.mapped = true;
-        (0..512).for_each(|i| self.store(MIDDLE + i, table(LAST + i * 512)));
-        for i in 0..PAGES {
-            self.store(LAST + i, (self.frames + i * PAGE) as u64 | BLOCK | PAGE_OR_TABLE);
+        let mut phys = self.frames;
+        for index in Self::window() {
+            let last = Table::take();
+            for page in 0..ENTRIES {
+                last.store(page, phys as u64 | BLOCK | PAGE_OR_TABLE);
+                phys += PAGE;
+            }
+            self.middle.store(index, last.link());
         }
     }
 
     fn map_large(&mut self) {
-        (0..512).for_each(|i| self.store(MIDDLE + i, (LARGE_FRAMES + (i << 21)) as u64 | BLOCK));
+        let mut phys = LARGE_FRAMES;
+        for index in Self::window() {
+            self.middle.store(index, phys as u64 | BLOCK);
+            phys += SPAN;
+        }
     }
 
     fn map_one(&mut self, va: usize) {
-        self.mapped = true;
-        let index = (va - WINDOW) / PAGE;
-        if self.load(MIDDLE + index / 512) == 0 {
-            let last = LAST + index / 512 * 512;
-            // SAFETY: one of the last tables, that nobody uses yet.
-            unsafe { ptr::write_bytes(self.tables.add(last), 0, 512) };
-            self.store(MIDDLE + index / 512, table(last));
+        let last = Table::below(self.middle.load(va / SPAN)).unwrap_or_else(|| {
+            let last = Table::take();
+            last.zero();
+            self.middle.store(va / SPAN, last.link());
+            last
+        });
+        if last.load(va / PAGE) == 0 {
+            let phys = va - WINDOW + self.frames;
+            last.store(va / PAGE, phys as u64 | BLOCK | PAGE_OR_TABLE);
         }
-        self.store(LAST + index, (va - WINDOW + self.frames) as u64 | BLOCK | PAGE_OR_TABLE);
     }
 
     fn protect(&mut self) {
-        (0..PAGES).for_each(|i| self.store(LAST + i, self.load(LAST + i) | READ_ONLY));
+        for last in self.last() {
+            (0..ENTRIES).for_each(|page| last.store(page, last.load(page) | READ_ONLY));
+        }
     }
 
     fn unmap(&mut self) {
-        (0..PAGES).for_each(|i| self.store(LAST + i, 0));
+        for index in Self::window() {
+            if let Some(last) = Table::below(self.middle.load(index)) {
+                self.middle.store(index, 0);
+                last.give();
+            }
+        }
     }
 
     #[inline]
@@ -129,10 +168,9 @@ impl Contender for Floor {
         self.leaf(va).0 & READ_ONLY == 0
     }
 
-    fn destroy(self, _: &mut Self::Kernel) {
-        if self.mapped {
-            // SAFETY: as large as that.
-            unsafe { ptr::write_bytes(self.tables.add(LAST), 0, PAGES) };
-        }
+    fn destroy(self, (): &mut ()) {
+        self.last().for_each(Table::give);
+        self.middle.give();
+        self.root.give();
     }
 }

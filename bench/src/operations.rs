@@ -163,7 +163,7 @@ fn unmap<C: Contender>(kernel: &mut C::Kernel, region: &mut Region) -> usize {
     assert!((0..PAGES).all(|i| space.translate(WINDOW + i * PAGE).is_none()), "{}", C::NAME);
     // A table or two on the way to the window may stay.
     let kept = C::used(kernel) - one;
-    assert!(!C::FREES || kept * 100 < one.max(1000), "{} keeps {kept}", C::NAME);
+    assert!(!C::FREES || kept <= 2 * PAGE, "{} keeps {kept} bytes", C::NAME);
     space.destroy(kernel);
     PAGES
 }

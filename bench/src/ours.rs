@@ -5,7 +5,6 @@ use armv7a_mm::attr::{Access, Asid, Attrs};
 use armv7a_mm::format::{Descriptor, Format, Level};
 use armv7a_mm::mm::{Features, Layout, LayoutSpec, Pgd, Swapper};
 use armv7a_mm::table::edit::LeafSizes;
-use armv7a_mm::table::heap::TableHeap;
 use armv7a_mm::table::mem::{Maintenance, OutOfMemory, TableMemory};
 
 use crate::contender::{BYTES, Contender, LARGE_FRAMES, WINDOW};
@@ -17,27 +16,28 @@ static LAYOUT: Layout = Layout::checked(LayoutSpec::linux(0xC000_0000));
 const TABLES: PhysAddr = PhysAddr::from_u32(0x4000_0000);
 
 /// This host, which has no TLB that would listen.
-pub struct Host(TableHeap);
+pub struct Host {
+    /// Physical minus virtual address of the pool.
+    offset: usize,
+}
 
-// SAFETY: the heap's promises.
+// SAFETY: pieces of the pool are disjoint, and of the asked size and alignment.
 unsafe impl TableMemory for Host {
+    #[inline]
     fn allocate(&self, level: &'static Level) -> Result<PhysAddr, OutOfMemory> {
-        self.0.allocate(level)
+        let table = pool::take(level.table_shift()).ok_or(OutOfMemory)?;
+        Ok(phys(table.addr().get().wrapping_add(self.offset)))
     }
 
+    #[inline]
     unsafe fn free(&self, table: PhysAddr, level: &'static Level) {
         // SAFETY: the caller's promise.
-        unsafe { self.0.free(table, level) }
-    }
-
-    unsafe fn free_all(&self, tables: impl Iterator<Item = PhysAddr>, level: &'static Level) {
-        // SAFETY: as above.
-        unsafe { self.0.free_all(tables, level) }
+        unsafe { pool::give(self.virt(table), level.table_shift()) }
     }
 
     #[inline]
     fn virt(&self, at: PhysAddr) -> *mut u8 {
-        self.0.virt(at)
+        (at.as_u64() as usize).wrapping_sub(self.offset) as *mut u8
     }
 
     unsafe fn zero_unlinked<D: Descriptor>(&self, at: *mut D, count: usize) {
@@ -87,18 +87,16 @@ impl<F: Format> Contender for Ours<F> {
     type Kernel = Swapper<'static, F, Host>;
 
     fn kernel() -> Self::Kernel {
-        let memory = pool::touched(pool::HEAP, 16 << 10);
-        // SAFETY: the memory is the heap's alone, for ever.
-        let heap = unsafe { TableHeap::new(memory, pool::HEAP, TABLES) };
-        let host = Box::leak(Box::new(Host(heap.expect("both are aligned to 16 KiB"))));
+        let offset = (TABLES.as_u64() as usize).wrapping_sub(pool::start());
+        let host = Box::leak(Box::new(Host { offset }));
         let mut swapper =
-            Swapper::new(host, &LAYOUT, Features { pxn: true }).expect("the heap is empty");
+            Swapper::new(host, &LAYOUT, Features { pxn: true }).expect("the pool is large");
         let lowmem = VirtRange::new(LAYOUT.lowmem().start(), 512 << 20).expect("lowmem is more");
         let data = Attrs::kernel(Access::ReadWrite);
         // SAFETY: nobody walks the tables.
         unsafe { swapper.map(lowmem, TABLES, data, LeafSizes::LARGEST) }.expect("it is empty");
         // The tables that every pgd has copies of are swapper's, and stay.
-        swapper.seal().expect("the heap is large");
+        swapper.seal().expect("the pool is large");
         swapper
     }
 
@@ -106,11 +104,11 @@ impl<F: Format> Contender for Ours<F> {
         // What was freed and is kept is in nobody's use: a root, and the private table below it.
         let private = LAYOUT.private_tables::<F>().len() * F::level(1).table_bytes();
         let spare = F::level(0).table_bytes() + private;
-        kernel.machine().0.used() - kernel.spare_pgds() * spare
+        pool::used() - kernel.spare_pgds() * spare
     }
 
     fn create(kernel: &mut Self::Kernel, frames: usize) -> Self {
-        let mut pgd = kernel.pgd_alloc().expect("the heap is large");
+        let mut pgd = kernel.pgd_alloc().expect("the pool is large");
         // SAFETY: there is no TLB.
         unsafe { pgd.set_asid(Some(Asid(1))) };
         Self { pgd, frames }

@@ -16,12 +16,12 @@ pub struct Frames;
 impl PagingHandler for Frames {
     fn alloc_frames(num: usize, _: usize) -> Option<PhysAddr> {
         assert_eq!(num, 1, "all tables are frames");
-        pool::take().map(|frame| PhysAddr::from(frame.as_ptr() as usize))
+        pool::take(pool::FRAME_SHIFT).map(|frame| PhysAddr::from(frame.as_ptr() as usize))
     }
 
     fn dealloc_frames(paddr: PhysAddr, _: usize) {
         // SAFETY: it came from the pool.
-        unsafe { pool::give(paddr.as_usize() as *mut u8) }
+        unsafe { pool::give(paddr.as_usize() as *mut u8, pool::FRAME_SHIFT) }
     }
 
     #[inline]

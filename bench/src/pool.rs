@@ -1,8 +1,7 @@
-//! The memory that tables lie in: frames of one pool, touched before anything is measured.
+//! The memory that tables lie in: one pool for all libraries, touched before anything is measured.
 //!
-//! Peers take frames one by one, from a list that costs two instructions; the global allocator sends requests of
-//! 4 KiB on 4 KiB there, for the peer that allocates its tables so. Our tables have sizes of their own: they lie in a
-//! [`TableHeap`](armv7a_mm::table::heap::TableHeap) on part of the pool, as in a kernel.
+//! It is lists by size, which cost two instructions to take from or give to; no lock, as there is one thread. The global
+//! allocator sends requests of 4 KiB on 4 KiB there, for the peer that allocates its tables so.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
@@ -10,19 +9,26 @@ use std::ptr::{self, NonNull};
 
 /// Bytes of a frame, and its alignment.
 pub const FRAME: usize = 4096;
-/// Frames handed out one by one: 32 MiB.
-const FRAMES: usize = 8192;
-/// Bytes for each of our table heaps.
-pub const HEAP: usize = 32 << 20;
+/// log2 of that.
+pub const FRAME_SHIFT: u32 = FRAME.trailing_zeros();
+/// All of the pool.
+const BYTES: usize = 64 << 20;
+/// Pieces are of no size above; these are what all others are cut from.
+const LARGEST_SHIFT: u32 = 14;
 
+/// A piece that nobody uses.
 #[repr(C)]
-struct Frame {
-    next: *mut Frame,
+struct Piece {
+    next: *mut Piece,
 }
 
 struct State {
-    free: *mut Frame,
+    /// By log2 of the bytes.
+    free: [*mut Piece; LARGEST_SHIFT as usize + 1],
+    /// Bytes in use.
     used: usize,
+    /// Where the pool lies.
+    start: usize,
 }
 
 struct Pool(UnsafeCell<State>);
@@ -30,7 +36,11 @@ struct Pool(UnsafeCell<State>);
 // SAFETY: this process has one thread.
 unsafe impl Sync for Pool {}
 
-static POOL: Pool = Pool(UnsafeCell::new(State { free: ptr::null_mut(), used: 0 }));
+static POOL: Pool = Pool(UnsafeCell::new(State {
+    free: [ptr::null_mut(); LARGEST_SHIFT as usize + 1],
+    used: 0,
+    start: 0,
+}));
 
 fn pool() -> *mut State {
     POOL.0.get()
@@ -49,49 +59,81 @@ pub fn touched(bytes: usize, align: usize) -> NonNull<u8> {
 
 /// Makes the pool.
 pub fn fill() {
-    let memory = touched(FRAMES * FRAME, FRAME);
-    for i in (0..FRAMES).rev() {
-        // SAFETY: within the memory, which is the pool's from here on.
-        unsafe { push(memory.as_ptr().add(i * FRAME)) };
-    }
-    // SAFETY: this process has one thread.
-    unsafe { (*pool()).used = 0 };
-}
-
-unsafe fn push(frame: *mut u8) {
-    let (state, frame) = (pool(), frame.cast::<Frame>());
-    // SAFETY: the caller gives the frame up; this process has one thread.
+    let memory = touched(BYTES, 1 << LARGEST_SHIFT);
+    // SAFETY: the memory is the pool's from here on; this process has one thread.
     unsafe {
-        (*frame).next = (*state).free;
-        (*state).free = frame;
-        (*state).used = (*state).used.wrapping_sub(1);
+        cut(memory.as_ptr(), BYTES, LARGEST_SHIFT);
+        (*pool()).start = memory.addr().get();
     }
 }
 
-/// A frame with any content.
+/// Where the pool lies: all pieces are at less than 64 MiB from here.
 #[inline]
-pub fn take() -> Option<NonNull<u8>> {
-    let state = pool();
+pub fn start() -> usize {
+    // SAFETY: this process has one thread.
+    unsafe { (*pool()).start }
+}
+
+/// Makes pieces of `bytes` bytes at `memory`, which nobody uses.
+unsafe fn cut(memory: *mut u8, bytes: usize, shift: u32) {
+    for at in (0..bytes).step_by(1 << shift).rev() {
+        // SAFETY: the caller gives the memory up.
+        unsafe { push(memory.add(at), shift) };
+    }
+}
+
+unsafe fn push(piece: *mut u8, shift: u32) {
+    let piece = piece.cast::<Piece>();
+    // SAFETY: the caller gives the piece up; this process has one thread.
+    unsafe {
+        let first = &mut (*pool()).free[shift as usize];
+        (*piece).next = *first;
+        *first = piece;
+    }
+}
+
+/// `1 << shift` bytes, aligned to as many, with any content.
+#[inline(never)]
+pub fn take(shift: u32) -> Option<NonNull<u8>> {
     // SAFETY: what is on the list is the pool's; this process has one thread.
     unsafe {
-        let frame = NonNull::new((*state).free)?;
-        (*state).free = frame.as_ref().next;
-        (*state).used += 1;
-        Some(frame.cast())
+        let first = &mut (*pool()).free[shift as usize];
+        let Some(piece) = NonNull::new(*first) else { return take_new(shift) };
+        *first = piece.as_ref().next;
+        (*pool()).used += 1 << shift;
+        Some(piece.cast())
     }
 }
 
-/// Gives a frame back.
-///
-/// # Safety
-/// [`take`] returned it, and nobody uses it.
-#[inline]
-pub unsafe fn give(frame: *mut u8) {
-    // SAFETY: the caller's promise.
-    unsafe { push(frame) }
+/// [Takes](take) what must be cut from a larger piece.
+#[cold]
+fn take_new(shift: u32) -> Option<NonNull<u8>> {
+    if shift == LARGEST_SHIFT {
+        return None;
+    }
+    let whole = take(LARGEST_SHIFT)?;
+    // SAFETY: it was just taken.
+    unsafe {
+        (*pool()).used -= 1 << LARGEST_SHIFT;
+        cut(whole.as_ptr(), 1 << LARGEST_SHIFT, shift);
+    }
+    take(shift)
 }
 
-/// Frames in use.
+/// Gives `1 << shift` bytes back.
+///
+/// # Safety
+/// [`take`] returned them for that size, and nobody uses them.
+#[inline]
+pub unsafe fn give(piece: *mut u8, shift: u32) {
+    // SAFETY: the caller's promise; this process has one thread.
+    unsafe {
+        push(piece, shift);
+        (*pool()).used -= 1 << shift;
+    }
+}
+
+/// Bytes in use.
 pub fn used() -> usize {
     // SAFETY: this process has one thread.
     unsafe { (*pool()).used }
@@ -100,7 +142,7 @@ pub fn used() -> usize {
 /// The global allocator: the system's, but for frames.
 pub struct Routed;
 
-/// Whether a request is for a frame, of a pool that has been made.
+/// Whether a request is for a frame.
 fn is_frame(layout: Layout) -> bool {
     layout.size() == FRAME && layout.align() == FRAME
 }
@@ -109,7 +151,7 @@ fn is_frame(layout: Layout) -> bool {
 unsafe impl GlobalAlloc for Routed {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         match is_frame(layout) {
-            true => take().map_or(ptr::null_mut(), NonNull::as_ptr),
+            true => take(FRAME_SHIFT).map_or(ptr::null_mut(), NonNull::as_ptr),
             // SAFETY: the caller's promise.
             false => unsafe { System.alloc(layout) },
         }
@@ -119,7 +161,7 @@ unsafe impl GlobalAlloc for Routed {
         // SAFETY: the caller's promise.
         unsafe {
             match is_frame(layout) {
-                true => give(memory),
+                true => give(memory, FRAME_SHIFT),
                 false => System.dealloc(memory, layout),
             }
         }

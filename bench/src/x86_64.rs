@@ -19,7 +19,7 @@ struct Frames;
 unsafe impl FrameAllocator<Size4KiB> for Frames {
     #[inline]
     fn allocate_frame(&mut self) -> Option<PhysFrame> {
-        let at = PhysAddr::new(pool::take()?.as_ptr() as u64);
+        let at = PhysAddr::new(pool::take(pool::FRAME_SHIFT)?.as_ptr() as u64);
         Some(PhysFrame::containing_address(at))
     }
 }
@@ -28,7 +28,7 @@ impl FrameDeallocator<Size4KiB> for Frames {
     #[inline]
     unsafe fn deallocate_frame(&mut self, frame: PhysFrame) {
         // SAFETY: the caller's promise.
-        unsafe { pool::give(frame.start_address().as_u64() as *mut u8) }
+        unsafe { pool::give(frame.start_address().as_u64() as *mut u8, pool::FRAME_SHIFT) }
     }
 }
 
@@ -101,7 +101,8 @@ impl Contender for Peer {
     }
 
     fn create(kernel: &mut Self::Kernel, frames: usize) -> Self {
-        let root: *mut PageTable = pool::take().expect("the pool is large").cast().as_ptr();
+        let root: *mut PageTable =
+            pool::take(pool::FRAME_SHIFT).expect("the pool is large").cast().as_ptr();
         // SAFETY: both are tables, and different ones.
         unsafe {
             let (to, from) = (root.cast::<u64>(), kernel.cast::<u64>());
@@ -160,7 +161,7 @@ impl Contender for Peer {
         // SAFETY: nobody uses the tables any more.
         unsafe {
             free_below(&*self.root, 0..KERNEL.start, 3);
-            pool::give(self.root.cast());
+            pool::give(self.root.cast(), pool::FRAME_SHIFT);
         }
     }
 }
@@ -178,7 +179,7 @@ unsafe fn free_below(table: &PageTable, entries: std::ops::Range<usize>, levels:
             if levels > 1 {
                 free_below(&*child, 0..512, levels - 1);
             }
-            pool::give(child.cast());
+            pool::give(child.cast(), pool::FRAME_SHIFT);
         }
     }
 }
