@@ -5,8 +5,10 @@
 
 use core::fmt;
 
+/// log2 of [`PAGE_SIZE`].
+pub const PAGE_SHIFT: u32 = 12;
 /// Bytes of a page, the smallest unit of mapping in both formats.
-pub const PAGE_SIZE: u32 = 4096;
+pub const PAGE_SIZE: u32 = 1 << PAGE_SHIFT;
 
 /// A physical address: 0 to 2^40 − 1, what LPAE and supersections can output (DDI 0406C B3.6.3).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -177,7 +179,7 @@ impl VirtRange {
     /// The page that holds `addr`.
     #[inline]
     pub const fn page(addr: VirtAddr) -> Self {
-        Self::aligned(addr, PAGE_SIZE.trailing_zeros())
+        Self::aligned(addr, PAGE_SHIFT)
     }
 
     /// The first address.
@@ -196,6 +198,13 @@ impl VirtRange {
     #[inline]
     pub const fn bytes(self) -> u64 {
         (self.last - self.start) as u64 + 1
+    }
+
+    /// The number of the first page that lies whole in the range, and that of the first behind which does not: no more
+    /// than the other if there is none.
+    pub(crate) const fn whole_pages(self) -> (u32, u32) {
+        let end = (self.last as u64 + 1) >> PAGE_SHIFT;
+        (self.start.div_ceil(PAGE_SIZE), end as u32)
     }
 
     /// Whether both ends lie on a boundary of `1 << shift` bytes (`shift` below 32).

@@ -33,11 +33,12 @@
 //!   into the kernel's tables.
 //!
 //! # The way in
-//! A CPU starts without tables. What leads from there to swapper's, in this order (`examples/hobby-kernel` does it in the
-//! hundred lines of `head.S`, for both formats; `boot/` on any machine):
+//! A CPU starts without tables. What leads from there to swapper's and to address spaces, in this order
+//! (`examples/hobby-kernel` has 2 to 4 in `head.S`, VBAR in `traps.rs`, 5 in `memory.rs` and `swapper.rs`; `boot/` has 1,
+//! too, and runs on any machine):
 //!
-//! 1. SVC mode, interrupts masked, MMU and caches off, what caches held invalidated: `armv7::start` has routines for
-//!    CPUs that begin otherwise.
+//! 1. SVC mode, interrupts masked, MMU and caches off, the level 1 data cache invalidated, and ACTLR.SMP set before a
+//!    cache goes on, where the CPU has that bit: `armv7::start` has a routine for each.
 //! 2. An early map, zeroed first: RAM at its link address, and the code that runs where it is, by
 //!    [`EARLY_LEAF`](format::control::Registers::EARLY_LEAF)s. Then a DSB.
 //! 3. Registers (DDI 0406C B3.2.4): ICIALLU, BPIALL, TLBIALL, DSB, ISB; CONTEXTIDR = 0;
@@ -51,6 +52,12 @@
 //!    [sections](mm::Swapper::map) are to be had.
 //! 6. Out of the early map with the MMU off for a moment, since its leaves are larger than swapper's:
 //!    `armv7::offline::set_root`.
+//!
+//! 7. From the first [`pgd_alloc`](mm::Swapper::pgd_alloc) on, the abort handlers ask
+//!    [`do_translation_fault`](mm::do_translation_fault), or [`decide`](mm::decide), about kernel addresses: what swapper
+//!    maps later comes to a pgd by that fault alone. What the handlers need themselves is mapped before, or lies in an
+//!    [eager](mm::Window::eager) window.
+//! 8. [`Contexts::new`](mm::Contexts::new), a [`Context`](mm::Context) beside each [`Pgd`](mm::Pgd), and `switch_mm`.
 //!
 //! Step 6 runs a routine that the linker has to place: `KEEP(*(.idmap.text))`, within one page, in what swapper maps to be
 //! executed.
@@ -67,7 +74,7 @@
 //! 7. **A copy of a swapper entry is absent or right**: once sealed, an entry that pgds copy goes from
 //!    absent to a table, once.
 //! 8. **No writable memory is executable**, nor any device: [`Access`](attr::Access) has no word for it.
-//! 9. **An ASID is read behind the stores** that it is to forget: it may be dealt anew while an edit goes on.
+//! 9. **An edit reads the ASID behind its stores and a DSB**: the space may be given another one while the edit goes on.
 //!
 //! # Example
 //! An address space on a machine of your own (here: host memory that plays RAM; a kernel takes

@@ -158,10 +158,11 @@ pub fn run(suites: &[&[Test]]) -> ! {
         }
     }
     println!();
-    if skipped > 0 {
-        println!("{skipped} skipped");
+    print!("{}: {passed} passed, {failed} failed", Active::NAME);
+    match skipped {
+        0 => println!(),
+        _ => println!(", {skipped} skipped"),
     }
-    println!("{}: {passed} passed, {failed} failed", Active::NAME);
     if failed == 0 && reboot::before() == 0 && argument("--reboot") {
         println!("{AGAIN}");
         reboot::again(kernel());

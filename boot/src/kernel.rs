@@ -201,7 +201,7 @@ fn enter(kernel: &Kernel) {
         added.expect("nothing else is mapped in a new pgd");
         let entered = offline::set_root(routine, pgd.root());
         entered.expect("the image lies below 4 GiB");
-        mmu::set_root(kernel.view.root().table());
+        mmu::set_root(kernel.view.node().table());
         let flush = pgd.identity_mapping_del(page);
         flush.map(Flush::pay).expect("it was just added");
         pgd.pgd_free();

@@ -133,9 +133,9 @@ fn label(range: VirtRange) -> &'static str {
 
 /// Prints the map of the kernel half, whether it keeps W^X, and what RAM is not in it.
 pub fn draw(kernel: &Kernel) {
-    println!("swapper_pg_dir at {}:", kernel.view.root().table());
+    println!("swapper_pg_dir at {}:", kernel.view.node().table());
     let mut row: Option<Row> = None;
-    let _: ControlFlow<()> = walk::visit(&kernel.view.root(), VirtRange::ALL, &mut |leaf| {
+    let _: ControlFlow<()> = walk::visit(&kernel.view.node(), VirtRange::ALL, &mut |leaf| {
         if !row.as_mut().is_some_and(|row| row.extend(&leaf))
             && let Some(row) = row.replace(Row { range: leaf.range, first: leaf })
         {

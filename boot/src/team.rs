@@ -134,7 +134,7 @@ impl Team {
     fn start(&self, number: usize) {
         let (mailbox, affinity) = (&MAILBOXES[number], self.cpus.as_slice()[number]);
         let Some(door) = &self.door else { return };
-        let (identity, root) = (door.view(), kernel().view.root());
+        let (identity, root) = (door.node(), kernel().view.node());
         let stack = image::stacks_of(number).next().map(|(_, stack)| stack.last().0 + 1);
         let startup = Startup::new(
             image::placement().phys(secondary::routine()),

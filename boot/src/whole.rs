@@ -68,7 +68,7 @@ fn pgd() {
         check!(pgd.protect(part, Access::Read).is_ok());
         check!(pgd.modify(part, |attrs| black_box(attrs.mkold().mkclean())).is_ok());
         check_eq!(pgd.translate(part.start()).map(|found| found.access()), Some(Access::Read));
-        check!(walk::trace(&pgd.view(), part.start()).count() > 1);
+        check!(walk::trace(&pgd.node(), part.start()).count() > 1);
         check!(pgd.visit(range, |_| ControlFlow::Break(())).is_break());
         check!(pgd.unmap(part).map(|flush| flush.pay()).is_ok());
         check!(pgd.clear(range).map(|flush| flush.pay()).is_ok());
@@ -123,7 +123,7 @@ fn offline() {
     if black_box(false) {
         let routine = image::placement().phys(offline::routine());
         let view: SwapperView<'static, Active, Machine> = kernel::kernel().view;
-        let root = view.root().table();
+        let root = view.node().table();
         // SAFETY: never.
         let stored = unsafe { offline::store(routine, root, Default::default()) };
         check!(stored.is_ok());

@@ -1,5 +1,5 @@
-//! Cache maintenance by address. Set and way belong to the boot stub: they are safe only before the caches
-//! are first on (DDI 0406C B2.2.6).
+//! Cache maintenance by address. By set and way a CPU maintains its own level 1 alone, while its cache is off: as it starts
+//! or leaves, in [`start`](super::start) (DDI 0406C B2.2.6).
 
 use core::ops::RangeInclusive;
 

@@ -116,16 +116,21 @@ pub fn root() -> PhysAddr {
 /// - CONTEXTIDR holds ASID 0 in the classic format, as it does unless a switch wrote another.
 /// - Global translations that the TLB holds, and those under ASID 0, stay true, or are invalidated before they are used.
 pub unsafe fn set_root(root: PhysAddr) {
-    debug_assert!(
-        Active::LPAE || CONTEXTIDR::read() & 0xFF == 0,
-        "an address space's ASID is in use"
-    );
+    assert_asid_0();
     // What the new tables' owner wrote is complete before a walk may look.
     dsb(ISH);
     // SAFETY: the caller's promise.
     unsafe { set_ttbr0(Active::ttbr0(root, Asid(0))) };
     isb();
     forget_own_predictions();
+}
+
+/// Builds with debug assertions check that what is walked next is remembered under ASID 0, which LPAE has in TTBR0.
+pub(super) fn assert_asid_0() {
+    debug_assert!(
+        Active::LPAE || CONTEXTIDR::read() & 0xFF == 0,
+        "an address space's ASID is in use"
+    );
 }
 
 /// What was predicted by translations that changed without a change of ASID (DDI 0406C B2.2.9).

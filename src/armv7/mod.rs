@@ -38,8 +38,8 @@ pub struct Armv7<T> {
 
 impl<T: TableMemory> Armv7<T> {
     /// Asks the CPU whether table walks see its data cache (ID_MMFR3.CohWalk), and for its line length.
-    /// Maintenance reaches this CPU alone until [`set_smp`](Self::set_smp): a machine for each memory, and one for all
-    /// tables that CPUs walk.
+    /// Maintenance reaches this CPU alone until [`set_smp`](Self::set_smp). One machine serves all tables that the kernel's
+    /// CPUs walk.
     pub fn new(memory: T) -> Self {
         let clean = (!mmu::walks_are_coherent()).then(cache::data_line);
         Self { memory, clean, smp: AtomicBool::new(false) }

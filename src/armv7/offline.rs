@@ -121,7 +121,11 @@ pub unsafe fn store(routine_phys: PhysAddr, entry: PhysAddr, value: Raw) -> Resu
 /// - In both the old and the new tables, the page at `routine_phys` is mapped to itself, for privileged
 ///   execution.
 /// - The new tables are published, and map all that this CPU uses where the old ones do.
+/// - Edits of the new tables reach this CPU: their machine broadcasts ([`set_smp`](super::Armv7::set_smp)) if another CPU
+///   makes them.
+/// - CONTEXTIDR holds ASID 0 in the classic format, as it does unless a switch wrote another.
 pub unsafe fn set_root(routine_phys: PhysAddr, root: PhysAddr) -> Result<(), OutOfReach> {
+    super::mmu::assert_asid_0();
     // SAFETY: the caller's promise.
     unsafe { run(reachable(routine_phys)?, 0, What::Root, Active::ttbr0(root, Asid(0))) };
     Ok(())

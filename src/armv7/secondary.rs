@@ -196,7 +196,8 @@ impl Startup {
     /// `entry(argument)` with the stack pointer at `stack`, in SVC mode, all interrupts masked. Registers that decide how
     /// addresses are translated are then as on this CPU; VBAR, CPACR and the other modes' stacks are for `entry` to set.
     ///
-    /// `routine_phys` is the physical address of [`routine`].
+    /// `routine_phys` is the physical address of [`routine`]. `stack` is the address behind the stack's last byte, a multiple
+    /// of 8 (AAPCS); `root` maps it, as well as the page of [`routine`] and `entry`.
     ///
     /// # Errors
     /// [`OutOfReach`] if the routine lies beyond 4 GiB.
@@ -229,7 +230,8 @@ impl Startup {
 
     /// Makes the record, and the table entries that the CPU's first walks read, visible to a CPU whose caches are off.
     ///
-    /// `identity` and `root` are those of [`new`](Self::new). Nobody changes the record until `entry` runs.
+    /// `identity` and `root` are those of [`new`](Self::new). The record lies below 4 GiB physically, as the CPU reads it
+    /// with its MMU off, and neither moves nor changes until `entry` runs.
     pub fn publish<M: TableMemory>(
         &self,
         identity: &Node<'_, Active, M>,

@@ -1,6 +1,7 @@
 //! What a CPU does before it has a stack: routines for a kernel's own start, and for [`secondary`](super::secondary)'s.
 //!
-//! Each is called by `bl` from assembly, with the MMU off but for the first, and says which registers it changes. They are
+//! Each is called by `bl` from assembly and says which registers it changes. `armv7a_mm_to_svc` may run with the MMU on;
+//! `armv7a_mm_caches_off` turns it off, and so runs at a physical address; the others need it off. They are
 //! position independent and lie in `.idmap.text`, with all else that runs at physical addresses. They are A32 code: the
 //! linker makes a BL from Thumb a BLX.
 

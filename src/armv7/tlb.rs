@@ -6,7 +6,7 @@ use super::cp15::{
     BPIALL, BPIALLIS, ID_MMFR3, TLBIALL, TLBIALLIS, TLBIASID, TLBIASIDIS, TLBIMVA, TLBIMVAA,
     TLBIMVAAIS, TLBIMVAIS,
 };
-use crate::addr::VirtAddr;
+use crate::addr::{PAGE_SHIFT, VirtAddr};
 use crate::attr::Asid;
 
 /// Whom an invalidation reaches.
@@ -36,9 +36,9 @@ macro_rules! operations {
 
 operations! {
     /// Forgets the page at `va`: of `asid`, and global.
-    page(va: VirtAddr, asid: Asid) = va.align_down(12).0 | u32::from(asid.0), TLBIMVA, TLBIMVAIS;
+    page(va: VirtAddr, asid: Asid) = va.align_down(PAGE_SHIFT).0 | u32::from(asid.0), TLBIMVA, TLBIMVAIS;
     /// Forgets the page at `va` in every address space.
-    page_everywhere(va: VirtAddr) = va.align_down(12).0, TLBIMVAA, TLBIMVAAIS;
+    page_everywhere(va: VirtAddr) = va.align_down(PAGE_SHIFT).0, TLBIMVAA, TLBIMVAAIS;
     /// Forgets what `asid` translates, but for global translations.
     address_space(asid: Asid) = u32::from(asid.0), TLBIASID, TLBIASIDIS;
     /// Forgets everything.

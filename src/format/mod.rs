@@ -77,8 +77,6 @@ pub struct Level {
     pub last: usize,
     /// An entry has `1 << entry_shift` bytes: 4 or 8.
     pub entry_shift: u32,
-    /// Whether an entry can be a leaf.
-    pub leaf: bool,
     /// Whether leaves form runs, and how.
     pub runs: Option<Runs>,
     /// Whether a leaf has a privileged-execute-never bit of its own; else its table's entry has it.

@@ -8,8 +8,8 @@
 //!
 //! let pgd = swapper.pgd_alloc()?;
 //! let process = place(Process { context: Context::new(pgd.root()), pgd: Mutex::new(pgd), … });
-//! process.pgd.lock().set_context(&process.context);      // edits flush by its ASID
-//! contexts.switch_mm(cpu, &process.context);             // the scheduler
+//! unsafe { process.pgd.lock().set_context(&process.context) };   // edits flush by its ASID
+//! unsafe { contexts.switch_mm(cpu, &process.context) };          // the scheduler
 //! ```
 //!
 //! # Kernel threads
@@ -62,7 +62,7 @@ pub struct Contexts<'m, F: Registers, M: Machine + Mmu, const CPUS: usize, const
 impl<'m, F: Registers, M: Machine + Mmu, const CPUS: usize, const ASIDS: usize>
     Contexts<'m, F, M, CPUS, ASIDS>
 {
-    /// No CPU has run any address space. For the kernel's life.
+    /// Made once, before any CPU runs an address space, and kept for the kernel's life: dropped, it leaks the root below.
     ///
     /// In the classic format with low vectors it takes a root, and seals swapper: its tables for address 0 are not those
     /// of an address space, and no walk may take the one's for the other's while the ASID changes.

@@ -102,7 +102,7 @@ pub unsafe fn decide<F: Format, M: Machine>(
         return Decision::Closed;
     }
     // SAFETY: as above.
-    let root = unsafe { Node::<F, M>::new(swapper.root().machine(), root, 0) };
+    let root = unsafe { Node::<F, M>::new(swapper.node().machine(), root, 0) };
     let Some(found) = walk::translate(&root, va) else { return Decision::NotMapped };
     let Some(leaf) = found.leaf() else { return Decision::Forbidden(None) };
     let frame = PhysAddr::truncate(found.phys.as_u64() & !u64::from(PAGE_SIZE - 1));

@@ -125,7 +125,7 @@ unsafe fn sync_from<F: Format, M: Machine>(
     pgd: PhysAddr,
 ) -> Verdict {
     let absent = F::Raw::default();
-    let mut tables = (pgd, swapper.root().table());
+    let mut tables = (pgd, swapper.node().table());
     for depth in 0..F::LEVELS.len() {
         // SAFETY: the roots, the pgd's by the caller's promise, or tables that entries just read point to.
         let entries = unsafe { Pair::new(swapper, tables, depth, va) };
@@ -143,7 +143,7 @@ unsafe fn sync_from<F: Format, M: Machine>(
         tables = below;
     }
     // SAFETY: the caller answers for the pgd.
-    let pgd = unsafe { Node::<F, M>::new(swapper.root().machine(), pgd, 0) };
+    let pgd = unsafe { Node::<F, M>::new(swapper.node().machine(), pgd, 0) };
     if is_mapped(&pgd, va) { Verdict::Retry } else { Verdict::Kernel }
 }
 
@@ -167,7 +167,7 @@ impl<'m, F: Format, M: Machine> Pair<'m, F, M> {
         depth: usize,
         va: VirtAddr,
     ) -> Self {
-        let machine = swapper.root().machine();
+        let machine = swapper.node().machine();
         // SAFETY: the caller answers for them.
         let (ours, theirs) = unsafe {
             (Node::<F, M>::new(machine, to, depth), Node::<F, M>::new(machine, from, depth))

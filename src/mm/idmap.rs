@@ -18,7 +18,7 @@ use core::ops::Range;
 
 use self::model::Model;
 use super::pgd::Pgd;
-use crate::addr::{PhysAddr, VirtAddr, VirtRange};
+use crate::addr::{PAGE_SHIFT, PhysAddr, VirtAddr, VirtRange};
 use crate::attr::{Access, Attrs};
 use crate::format::{Descriptor, Entry, Format, Leaf, Owner, RUN, Runs, TableEntry};
 use crate::table::context::Whose;
@@ -58,8 +58,10 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     /// closed to the kernel.
     ///
     /// # Errors
-    /// [`EditError`]; nothing was changed. [`EditError::Mapped`] where user space has a mapping,
-    /// [`EditError::OutOfBounds`] where TTBR1 translates: no pgd can hide what is swapper's there.
+    /// [`EditError`]; nothing was changed. [`EditError::Misaligned`] if the range is not pages; [`EditError::Mapped`] where
+    /// user space has a mapping; [`EditError::OutOfBounds`] where TTBR1 translates, above
+    /// [`Layout::pgd_last`](super::Layout::pgd_last): no pgd can hide what is swapper's there; [`EditError::Reserved`] at a
+    /// word of unknown meaning; [`EditError::Encode`] where a supersection of swapper's beyond 4 GiB would have to be cut.
     ///
     /// # Safety
     /// The memory may be reached so, and what the range hides is nothing that the kernel uses on this pgd: not its
@@ -71,7 +73,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         range: VirtRange,
         access: Access,
     ) -> Result<(), EditError> {
-        if !range.is_aligned(12) {
+        if !range.is_aligned(PAGE_SHIFT) {
             return Err(EditError::Misaligned);
         }
         self.check_own(range)?;
@@ -94,8 +96,8 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     /// [`identity_mapping_add`](Self::identity_mapping_add) made are freed with the flush.
     ///
     /// # Errors
-    /// [`EditError::NotMapped`] where the range holds no identity mapping, [`EditError::OutOfBounds`] where TTBR1
-    /// translates; nothing was changed.
+    /// [`EditError::Misaligned`] if the range is not pages, [`EditError::NotMapped`] where it holds no identity mapping,
+    /// [`EditError::OutOfBounds`] where TTBR1 translates; nothing was changed.
     ///
     /// # Safety
     /// As for `identity_mapping_add`; nothing uses the mapping any more.
@@ -103,7 +105,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         &mut self,
         range: VirtRange,
     ) -> Result<Flush<'m, F, M>, EditError> {
-        if !range.is_aligned(12) {
+        if !range.is_aligned(PAGE_SHIFT) {
             return Err(EditError::Misaligned);
         }
         self.check_own(range)?;
@@ -137,7 +139,9 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
 
     /// Pages of the kernel half in `range`.
     fn hidden_by(&self, range: VirtRange) -> u32 {
-        range.intersection(self.layout().kernel()).map_or(0, |part| (part.bytes() >> 12) as u32)
+        range
+            .intersection(self.layout().kernel())
+            .map_or(0, |part| (part.bytes() >> PAGE_SHIFT) as u32)
     }
 
     /// Whether nothing around `va` is this pgd's own but what is being removed: identity mappings alone hide the
@@ -188,7 +192,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
                     {
                         F::encode(depth, Entry::Leaf(Leaf { run: false, ..leaf }))?;
                     }
-                    if part == span && level.leaf {
+                    if part == span {
                         continue;
                     }
                     reserve::add(need, depth + 1, 1);
@@ -235,7 +239,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
                 {
                     part_run(node, index, alone);
                 }
-                if part == span && node.level().leaf {
+                if part == span {
                     let bits = *bits.get_or_insert_with(|| leaf_bits::<F>(depth, attrs));
                     node.store(index, bits | F::Raw::from_u64(span.start().0.into()));
                 } else if let Some(table) = reserve.take(depth + 1) {

@@ -12,12 +12,12 @@
 //! 0x0000_0000  vectors, if low                          ┘
 //! ```
 //!
-//! The window for modules and pkmap may lie in three places, all argued in the mail thread that this crate
-//! comes from:
+//! The window for modules and pkmap may lie in two places:
 //! - below PAGE_OFFSET ([`LayoutSpec::linux`]), as Linux does it: with LPAE it shares a root entry of 1 GiB
 //!   with user space, and each pgd needs a private pmd for it;
-//! - at a root-entry border, PAGE_OFFSET moved up ([`LayoutSpec::modules_at_border`]): nothing per pgd;
-//! - either, with [`Pmds::Always`]: every pgd has all its pmds from birth.
+//! - at a root-entry border, PAGE_OFFSET moved up ([`LayoutSpec::modules_at_border`]): nothing per pgd.
+//!
+//! In either, [`Pmds::Always`] gives every pgd all its pmds from birth.
 //!
 //! The kernel half may be TTBR1's ([`LayoutSpec::ttbr1`]): walks from that border on go by swapper's own tables, and a
 //! pgd holds nothing of it. With the window at that border, too, a pgd holds nothing of the kernel at all.

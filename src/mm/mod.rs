@@ -25,3 +25,5 @@ pub use layout::{Layout, LayoutError, LayoutSpec, Pmds, Vectors, Window};
 pub use pgd::Pgd;
 pub use swapper::{Features, Swapper};
 pub use view::SwapperView;
+
+pub use crate::table::context::Context;

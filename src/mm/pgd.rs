@@ -128,7 +128,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     }
 
     /// The root, for walks by TTBR0: of no address that is TTBR1's.
-    pub fn view(&self) -> Node<'_, F, M> {
+    pub fn node(&self) -> Node<'_, F, M> {
         self.root
     }
 

@@ -29,7 +29,8 @@ use crate::table::walk::{self, Mapped, Translation};
 /// What the CPU has that a tree can use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Features {
-    /// Privileged execute never: ID_MMFR0\[3:0\] is 4 or more (DDI 0406C B4.1).
+    /// Privileged execute never: ID_MMFR0\[3:0\] is 4 or more (DDI 0406C B4.1), as `armv7::mmu::has_pxn` tells. Where the
+    /// CPU has no such bits they must stay clear, so this is false.
     pub pxn: bool,
 }
 

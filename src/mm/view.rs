@@ -73,7 +73,7 @@ impl<F: Format, M> SwapperView<'_, F, M> {
 
 impl<'m, F: Format, M: TableMemory> SwapperView<'m, F, M> {
     /// The root, for walks.
-    pub fn root(&self) -> Node<'m, F, M> {
+    pub fn node(&self) -> Node<'m, F, M> {
         self.tree.root
     }
 
@@ -86,7 +86,7 @@ impl<'m, F: Format, M: TableMemory> SwapperView<'m, F, M> {
     /// `armv7::mmu::set_split`: the root, or the one pmd above the border. `None` where the layout has no split.
     pub fn upper(&self) -> Option<(&'static Split, PhysAddr)> {
         let split = self.layout().split::<F>()?;
-        let root = self.root();
+        let root = self.node();
         if split.depth == 0 {
             return Some((split, root.table()));
         }

@@ -4,9 +4,11 @@
 //! The recipe is the manual's (DDI 0406C B3.10.1) and stands here alone:
 //!
 //! ```text
-//! stores ─▶ clean lines, where walks do not snoop ─▶ DSB ISHST ─▶ TLBI … ─▶ BPIALL, where code went
+//! stores ─▶ where walks do not snoop: clean lines, DSB ISH ─▶ DSB ISHST ─▶ TLBI … ─▶ BPIALL, where code went
 //!        ─▶ DSB ISH ─▶ ISB ─▶ free the tables
 //! ```
+//!
+//! The cleans have a DSB of their own, as an ISHST waits for stores alone (A3.8.3).
 
 use core::fmt;
 use core::marker::PhantomData;
@@ -15,7 +17,7 @@ use super::context::{Reach, Whose};
 use super::mem::Machine;
 use super::node::{MAX_LEVELS, Node};
 use super::reserve::{Chain, Link};
-use crate::addr::{PAGE_SIZE, PhysAddr, VirtAddr, VirtRange};
+use crate::addr::{PAGE_SHIFT, PAGE_SIZE, PhysAddr, VirtAddr, VirtRange};
 use crate::format::Format;
 
 /// From this many pages on, one operation that forgets everything is cheaper than one a page. More than
@@ -220,7 +222,7 @@ impl<'m, F: Format, M: Machine> Flush<'m, F, M> {
             Reach::Everyone if many => machine.tlbiall(),
             Reach::Nobody => {}
             reach => {
-                let mut va = range.start().align_down(12);
+                let mut va = range.start().align_down(PAGE_SHIFT);
                 loop {
                     match reach {
                         Reach::Asid(asid) => machine.tlbimva(va, asid),

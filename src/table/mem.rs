@@ -169,14 +169,13 @@ pub unsafe trait TableMemory {
 /// [`flush`](super::flush).
 ///
 /// # Safety
-/// Each does what it says, for every CPU that walks tables of this machine's: behind it tables are freed.
+/// Each method does what it says on every CPU that walks this machine's tables: once it has returned, tables are freed.
 pub unsafe trait Maintenance {
     /// Cleans the data cache lines of `bytes` bytes at `from` to the point of unification (DCCMVAU), where
-    /// table walks do not see the data cache (ID_MMFR3.CohWalk = 0). It is complete at the next
-    /// [`dsb_ishst`](Self::dsb_ishst): as that instruction waits for stores alone, what cleans ends in a DSB ISH of its
-    /// own (DDI 0406C A3.8.3).
+    /// table walks do not see the data cache (ID_MMFR3.CohWalk = 0), and waits for that by a DSB ISH: the
+    /// [`dsb_ishst`](Self::dsb_ishst) that follows waits for stores alone (DDI 0406C A3.8.3).
     fn clean(&self, from: *const u8, bytes: usize);
-    /// DSB ISHST: earlier stores and cleans are complete.
+    /// DSB ISHST: earlier stores are complete.
     fn dsb_ishst(&self);
     /// DSB ISH: earlier stores and maintenance are complete, on every CPU.
     fn dsb_ish(&self);

@@ -8,7 +8,7 @@ use crate::addr::{PhysAddr, VirtAddr, VirtRange};
 use crate::format::{Entry, Format, Level, Owner, TableEntry, Walk};
 
 /// The greatest number of levels a format has.
-pub const MAX_LEVELS: usize = 3;
+pub(crate) const MAX_LEVELS: usize = 3;
 
 /// A table at a known depth, in memory that `machine` reaches.
 pub struct Node<'m, F: Format, M> {
@@ -218,7 +218,7 @@ impl<'m, F: Format, M: TableMemory> Node<'m, F, M> {
 
     /// Whether every entry outside `range` is absent. Looks next to `range` first: neighbours are what a
     /// table that is still in use most likely holds.
-    pub fn is_empty_outside(&self, range: Range<usize>) -> bool {
+    pub(crate) fn is_empty_outside(&self, range: Range<usize>) -> bool {
         let entries = self.count();
         let after = range.end..entries.min(range.end + NEAR);
         let before = range.start.saturating_sub(NEAR)..range.start;

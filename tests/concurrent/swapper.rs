@@ -213,7 +213,7 @@ fn finish<F: Format, const N: usize>(world: World<F>, pgds: [Pgd<'static, F, Mem
         assert!(world.memory.is_free(root));
     }
     world.swapper.lock().expect("no panic").shrink();
-    let root = world.view().root().table();
+    let root = world.view().node().table();
     assert_eq!(found::<F>(world.memory, root, 0xC000_0000), Some(target(0xC000_0000)));
     // SAFETY: the address spaces are gone, and all threads.
     unsafe { world.scrap() };

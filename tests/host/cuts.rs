@@ -15,6 +15,7 @@ both_formats!(
     b46_tables_go_with_their_last_leaf,
     tables_that_stay,
     b43_r4_changes_that_need_a_break,
+    runs_change_while_absent,
     runs_that_cannot_change_as_runs,
     another_type_after_access_was_withdrawn,
 );
@@ -205,6 +206,41 @@ fn b43_r4_changes_that_need_a_break<F: Format>() {
         assert_whole_runs(&host, pgd.root());
         host.audit(swapper.root(), &[pgd.root()]);
     }
+}
+
+/// Sixteen words that must agree at any time cannot be stored at once: so they are all absent, and forgotten, in between. What
+/// no TLB can know needs no such moment.
+fn runs_change_while_absent<F: Format>() {
+    let (host, layout) = (Host::<F>::new(), linux());
+    let mut swapper = swapper(&host, &layout);
+    let mut pgd = pgd(&host, &mut swapper);
+    let run = range(0x4001_0000, 0x4002_0000);
+    pgd.map_at(run, 0x7001_0000, USER, LeafSizes::LARGEST).unwrap();
+    assert_eq!(shape(&host, pgd.root(), run), [(1, PageRun)]);
+    let mut stored = |change: fn(Attrs) -> Attrs| {
+        host.take_log();
+        // SAFETY: nobody uses it.
+        let late = unsafe { pgd.modify(run, change) }.unwrap();
+        let (mut absent, mut forgotten, mut present) = (0, 0, 0);
+        for op in host.take_log() {
+            match op {
+                Op::Store { new: 0, .. } => absent += 1,
+                Op::Store { .. } => present += 1,
+                op if op.is_tlbi() => forgotten = absent,
+                _ => {}
+            }
+            assert!(present == 0 || absent == forgotten, "present again, and not forgotten");
+        }
+        late.pay();
+        (absent, present)
+    };
+    assert_eq!(stored(|attrs| attrs.with_access(Access::Read)), (16, 16));
+    assert_eq!(stored(Attrs::mkold), (16, 16));
+    if !is_classic::<F>() {
+        assert_eq!(stored(|attrs| attrs.with_access(Access::None)), (16, 16));
+        assert_eq!(stored(|attrs| attrs.with_access(Access::Read)), (0, 16));
+    }
+    host.audit(swapper.root(), &[pgd.root()]);
 }
 
 /// Large pages cannot be inaccessible, supersections cannot be user space's: such a run becomes sixteen

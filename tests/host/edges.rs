@@ -56,14 +56,7 @@ const LARGEST: LeafSizes = LeafSizes::LARGEST;
 /// A tree without halves: every address may be edited.
 struct Anywhere;
 
-impl Ties for Anywhere {
-    fn frozen(&self, _: usize, _: VirtAddr) -> bool {
-        false
-    }
-    fn keeps(&self, _: usize, _: VirtAddr) -> bool {
-        false
-    }
-}
+impl Ties for Anywhere {}
 
 /// An empty tree of that kind.
 fn bare<F: Format>(host: &Host<F>) -> Editor<'static, '_, F, Host<F>> {
@@ -103,7 +96,7 @@ fn swappers_tables_are_never_written<F: Format>() {
     let policy = Policy { owner: Owner::User, pxn: false, whose: Whose::Everyone, ties: &Anywhere };
     // SAFETY: nobody else edits the tree.
     let mut editor = unsafe { Editor::<F, _>::new(&host, pgd.root(), policy) };
-    let (root, bits) = (pgd.view(), editor.page_bits(USER).unwrap());
+    let (root, bits) = (pgd.node(), editor.page_bits(USER).unwrap());
     let (before, frame) = (host.snapshot(), phys(0x7100_0000));
     host.take_log();
     for at in [0xF200_1000, 0xF200_F000, 0xF202_0000].map(VirtAddr) {
@@ -372,7 +365,7 @@ fn words_of_all_ones<F: Format>() {
         let mut pgd = pgd(&host, &mut swapper);
         let va = VirtAddr(0x4000_3000);
         pgd.map_at(range(0x4000_8000, 0x4000_9000), 0x7000_0000, USER, LARGEST).unwrap();
-        let step = walk::trace(&pgd.view(), va).nth(depth).unwrap();
+        let step = walk::trace(&pgd.node(), va).nth(depth).unwrap();
         host.plant(step.table, step.index, word);
         let before = host.snapshot();
         let refused = Err(EditError::Reserved { at: va });
@@ -394,7 +387,7 @@ fn words_of_unknown_meaning<F: Format>() {
         let page = VirtRange::page(va);
         // A neighbour brings the tables.
         pgd.map_at(range(0x4000_8000, 0x4000_9000), 0x7000_0000, USER, LARGEST).unwrap();
-        let step = walk::trace(&pgd.view(), va).nth(depth).unwrap();
+        let step = walk::trace(&pgd.node(), va).nth(depth).unwrap();
         host.plant(step.table, step.index, F::Raw::from_u64(0x1000));
         assert_eq!(F::decode(depth, F::Raw::from_u64(0x1000)), Entry::Reserved);
         let before = host.snapshot();

@@ -172,7 +172,7 @@ fn b16_b36_no_access<F: Format>() {
     let mut pgd = pgd(&host, &mut swapper);
     let range = range(0x4001_0000, 0x4042_0000);
     pgd.map_at(range, 0x7001_0000, USER.with_access(Access::None), LeafSizes::LARGEST).unwrap();
-    let last = |va| walk::trace(&pgd.view(), VirtAddr(va)).last().unwrap().raw;
+    let last = |va| walk::trace(&pgd.node(), VirtAddr(va)).last().unwrap().raw;
     // A section and a page; LPAE's have bit 0 alone to say that they are invalid.
     assert_eq!([0x4010_0000, 0x4041_F000].map(|va| last(va) & 1), [0, 0]);
     let leaf = pgd.translate(VirtAddr(0x4041_F123)).unwrap();
@@ -250,7 +250,7 @@ fn r8_privileged_execution_is_closed<F: Format>() {
         pgd.protect_now(range(0x4020_0000, 0x4041_0000), Access::Read).unwrap();
         pgd.protect_now(range(0x4020_0000, 0x4041_0000), Access::ReadExecute).unwrap();
         for va in (0x401F_F000..0x4041_3000).step_by(PAGE_SIZE as usize).map(VirtAddr) {
-            let pxn = walk::trace(&pgd.view(), va).any(|step| match step.entry {
+            let pxn = walk::trace(&pgd.node(), va).any(|step| match step.entry {
                 Entry::Leaf(leaf) => leaf.pxn,
                 Entry::Table(table) => table.pxn,
                 entry => panic!("{va}: {entry:?}"),
@@ -286,7 +286,7 @@ fn b27_r30_the_kernel_half_is_global<F: Format>() {
                 .pay();
         }
         let mut kinds = BTreeSet::new();
-        for root in [pgd.view(), swapper.view().root()] {
+        for root in [pgd.node(), swapper.view().node()] {
             let all = walk::visit(&root, VirtRange::ALL, &mut |mapped| {
                 let kernels = layout.kernel().contains(mapped.range.start());
                 assert_eq!(mapped.leaf.attrs.global, kernels, "{}", mapped.range);
@@ -355,7 +355,7 @@ fn readers_agree<F: Format>() {
     let mut swapper = empty_swapper(&host, &layout);
     let (long, to) = (range(LONG.0, LONG.1), 0x70FF_E000);
     swapper.map_at(long, to, DATA, LeafSizes::LARGEST).unwrap();
-    let root = swapper.view().root();
+    let root = swapper.view().node();
     let behind = |va: VirtAddr| phys(to + u64::from(va.0 - LONG.0));
     for va in (LONG.0..LONG.1).step_by(0x7FFC).map(VirtAddr) {
         let found = swapper.translate(va).unwrap();
@@ -387,7 +387,7 @@ fn a_table_below_the_root_is_no_tree<F: Format>() {
     let mut swapper = swapper(&host, &layout);
     let mut space = pgd(&host, &mut swapper);
     space.map_at(range(0x1_0000, 0x1_1000), 0x5000_0000, USER, LeafSizes::PAGES).unwrap();
-    let last = walk::trace(&space.view(), VirtAddr(0x1_0000)).last().unwrap();
+    let last = walk::trace(&space.node(), VirtAddr(0x1_0000)).last().unwrap();
     let depth = depth_of::<F>(last.level);
     // SAFETY: a table of that depth lies there.
     let ptes = unsafe { Node::<F, _>::new(&host, last.table, depth) };

@@ -1,4 +1,4 @@
-//! Identity mappings beyond the thread's case (`thread.rs`): several at once, beside user space's pages, and in
+//! Identity mappings beyond the case in `thread.rs`: several at once, beside user space's pages, and in
 //! random sequences against a plain model.
 
 use crate::support::audit::assert_same;

@@ -80,7 +80,7 @@ fn check_layout<F: Format>(layout: &Layout, eager: bool) {
         old.assert_same(&seen, layout.kernel());
         assert_eq!(pgd.translate(layout.vectors().start()).unwrap().phys, phys(0x6300_0000));
         // What TTBR1 translates has no entry, or an absent one.
-        let root = pgd.view();
+        let root = pgd.node();
         let above = root.index(layout.pgd_last::<F>()) + 1..root.count();
         assert!(root.is_absent(above.clone()), "{above:?} in {:?}", layout.spec());
         let last = layout.pgd_last::<F>();

@@ -182,7 +182,7 @@ fn assert_closed<F: Format>(pgd: &Pgd<'_, F, Host<F>>, model: &Model) -> usize {
     let mut code = 0;
     for (&page, (_, attrs)) in &model.0 {
         let va = VirtAddr(page * PAGE_SIZE);
-        let closed = walk::trace(&pgd.view(), va).any(|step| match step.entry {
+        let closed = walk::trace(&pgd.node(), va).any(|step| match step.entry {
             Entry::Leaf(leaf) => leaf.pxn,
             Entry::Table(table) => table.pxn,
             Entry::Absent | Entry::Reserved => panic!("{va} is not mapped"),

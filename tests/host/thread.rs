@@ -1,4 +1,5 @@
-//! The six cases that the mail thread argues, each in both formats.
+//! Six cases in which a pgd and swapper meet, each in both formats: the window in a root entry shared with user space, a
+//! dying pgd, an identity mapping over kernel entries, low vectors, a pgd_alloc that fails, where the window lies.
 
 use crate::support::audit::assert_same;
 use crate::support::exhaust::exhaust;

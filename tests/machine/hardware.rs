@@ -1,5 +1,5 @@
 //! The machine's own walk: by rows from the manual and from QEMU, and against the library's walker for foreign
-//! machines, which somebody else wrote, over random registers and random memory.
+//! machines, which shares no code with it, over random registers and random memory.
 
 use crate::machine::fault::{Cause, Status};
 use crate::machine::regs::Regs;

@@ -1,4 +1,4 @@
-//! The machine's own walk against the library's walker for foreign machines, which somebody else wrote.
+//! The machine's own walk against the library's walker for foreign machines, which shares no code with it.
 
 use armv7a_mm::addr::{PhysAddr, VirtAddr};
 use armv7a_mm::format::FaultKind;

@@ -1,5 +1,5 @@
-//! What every public operation emits, step by step: the rules R1 to R4, R11, R29 and the bugs B03, B31 of the notes
-//! that others' kernels left, for hardware that no emulator shows.
+//! What every public operation emits, step by step: the rules R1 to R4, R11, R29 and the bugs B03, B31 of the tables
+//! in `tests/README.md`, for hardware that no emulator shows.
 //!
 //! An operation's trace is written in letters: `a` allocate, `s` store to a linked table, `c` clean, `w` DSB ISHST,
 //! `d` DSB ISH, `i` ISB, `t` TLB invalidation, `b` BPIALL, `f` free; repetitions count once. The machine's own rules

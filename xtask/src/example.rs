@@ -45,6 +45,11 @@ pub fn run(options: &BootOptions) -> Outcome<()> {
             "the example runs on virt alone, not on {machine}: its addresses are virt's"
         ));
     }
+    if let Some(option) = starts_elsewhere(&options.guest.machine) {
+        return Err(format!(
+            "the example starts in SVC mode of the normal world: not with {option}"
+        ));
+    }
     println!("{}", image::BUILDING);
     for &format in &options.formats {
         let elf = Binary::HobbyKernel.build(format, Code::Fast)?;
@@ -59,6 +64,16 @@ pub fn run(options: &BootOptions) -> Outcome<()> {
         true => Ok(()),
         false => Err(problems.join("\n")),
     }
+}
+
+/// The option of virt's by which a CPU starts in another mode or world, if there is one.
+fn starts_elsewhere(machine: &str) -> Option<&str> {
+    machine.split(',').find(|option| {
+        let on = |name| {
+            option.strip_prefix(name).is_some_and(|value| matches!(value, "=on" | "=true" | "=yes"))
+        };
+        on("virtualization") || on("secure")
+    })
 }
 
 /// Builds and boots it on one machine; what it said is shown only if it is red.

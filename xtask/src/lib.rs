@@ -28,7 +28,7 @@
 //! test NAME ... FAILED        or `skipped`
 //! panic: MESSAGE, FILE:LINE   only after a panic
 //! fault: WHAT, WHERE          only after a fault that nobody expected
-//! classic: 1 passed, 1 failed       or `lpae: …`; `, 0 skipped` may follow; always the last line
+//! classic: 1 passed, 1 failed       or `lpae: …`; `, 1 skipped` follows where some were; always the last line
 //! ```
 //!
 //! What a test says itself may stand between its name and its end; the name may then be repeated before the end.

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use xtask::command::Ending;
-use xtask::example::judge;
-use xtask::image::Format;
+use xtask::example::{judge, run};
+use xtask::image::{Code, Format};
+use xtask::options::BootOptions;
+use xtask::qemu::Guest;
 use xtask::verdict::Counts;
 
 /// What a good run says.
@@ -68,4 +70,18 @@ fn how_it_ends_counts() {
     assert!(complaint("", WELL).contains("no verdict"));
     let half = &GOOD[..GOOD.len() / 2];
     assert!(complaint(half, WELL).contains("no verdict"));
+}
+
+/// Before anything is built.
+#[test]
+fn it_starts_in_svc_mode_of_the_normal_world() {
+    for (machine, option) in [
+        ("virt,virtualization=on", "virtualization=on"),
+        ("virt,gic-version=2,secure=on", "secure=on"),
+    ] {
+        let guest = Guest { machine: machine.into(), ..Guest::default() };
+        let options = BootOptions { formats: Format::ALL.to_vec(), code: Code::Fast, guest };
+        let refused = run(&options).expect_err("no such start");
+        assert!(refused.ends_with(&format!("not with {option}")), "{refused}");
+    }
 }

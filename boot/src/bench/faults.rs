@@ -96,7 +96,7 @@ fn judge(
 fn copy(tally: &mut Tally, va: VirtAddr) -> bool {
     // Where a pgd has a table of its own for the window, the copy is in there.
     const DEPTH: usize = if Active::LEVELS.len() > 2 { 1 } else { 0 };
-    let (swapper, at) = black_box((Tree::at(kernel().view.root().table()), va));
+    let (swapper, at) = black_box((Tree::at(kernel().view.node().table()), va));
     tally.count(|| {
         let own = Tree::at(mmu::root());
         // SAFETY: the running tables and swapper's, which are so deep there; it stores what is there.

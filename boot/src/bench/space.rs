@@ -67,7 +67,7 @@ pub fn free(pgd: Pgd) {
 pub fn within<R>(pgd: &Pgd, run: impl FnOnce() -> R) -> R {
     switch(pgd.root());
     let result = run();
-    switch(kernel().view.root().table());
+    switch(kernel().view.node().table());
     result
 }
 

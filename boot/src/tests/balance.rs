@@ -38,7 +38,7 @@ fn nothing_but_swapper() {
     let heap = machine().memory();
     let bytes = image::heap().bytes() as usize;
     check_eq!(heap.used() + heap.free_bytes(), bytes, "bytes of the heap");
-    let tables: usize = world::tables(&kernel().view.root()).into_iter().sum();
+    let tables: usize = world::tables(&kernel().view.node()).into_iter().sum();
     let counts = heap.counts();
     check_eq!(counts.pgd + counts.pmd + counts.pte, tables);
     check!(world::current().is_none());
@@ -51,7 +51,7 @@ fn map() -> (usize, u64) {
     let mut add = |word: u64| sum = (sum ^ word).wrapping_mul(0x0100_0000_01B3);
     // What would go on with the stretch: virtual, physical, meaning.
     let mut next = None;
-    let _: ControlFlow<()> = walk::visit(&kernel().view.root(), VirtRange::ALL, &mut |leaf| {
+    let _: ControlFlow<()> = walk::visit(&kernel().view.node(), VirtRange::ALL, &mut |leaf| {
         let attrs = leaf.leaf.attrs;
         let (start, phys) = (u64::from(leaf.range.start().0), leaf.phys.as_u64());
         if next != Some((start, phys, attrs)) {
@@ -68,7 +68,7 @@ fn map() -> (usize, u64) {
 fn same_map() {
     let Some(before) = *MAP.lock() else { skip!("nobody looked before the tests") };
     check_eq!(map(), before);
-    check_eq!(mmu::root(), kernel().view.root().table(), "swapper is in use");
+    check_eq!(mmu::root(), kernel().view.node().table(), "swapper is in use");
     check_eq!(vectors::base(), vectors::HIGH);
 }
 

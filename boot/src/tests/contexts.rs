@@ -163,7 +163,7 @@ fn nobody() {
     check!(process.finds_its_own());
     leave();
     check_eq!(asid(), Asid(0));
-    check_eq!(mmu::root(), kernel().view.root().table());
+    check_eq!(mmu::root(), kernel().view.node().table());
     check_eq!(found(), NOTHING);
     check!(mmu::translate(AT, Query::UserRead).is_err());
     process.run();

@@ -118,7 +118,7 @@ fn off_and_on() {
     space.enter();
     // What is there now is the kernel's, if anything.
     let now = mmu::translate(routine().start(), Query::KernelRead);
-    let kernels = walk::translate(&kernel().view.root(), routine().start()).map(|found| found.phys);
+    let kernels = walk::translate(&kernel().view.node(), routine().start()).map(|found| found.phys);
     check_eq!(now.map_err(|fault| fault.kind), kernels.ok_or(FaultKind::Translation));
 }
 
@@ -149,8 +149,8 @@ fn between() {
 
 fn sizes() {
     let mut space = Space::new();
-    let before = (support::in_use(), world::checksum(&space.view()));
-    let swapper = world::checksum(&kernel().view.root());
+    let before = (support::in_use(), world::checksum(&space.node()));
+    let swapper = world::checksum(&kernel().view.node());
     let ranges: [(u32, u64); 8] = [
         (0x0000_2000, 0x1000),
         (0x4020_1000, 0x1000),
@@ -177,9 +177,9 @@ fn sizes() {
         // SAFETY: as above.
         let deleted = unsafe { space.identity_mapping_del(range) };
         check!(deleted.map(|flush| flush.pay()).is_ok(), "{range}");
-        check_eq!((support::in_use(), world::checksum(&space.view())), before, "{range}");
+        check_eq!((support::in_use(), world::checksum(&space.node())), before, "{range}");
     }
-    check_eq!(world::checksum(&kernel().view.root()), swapper, "swapper is not written");
+    check_eq!(world::checksum(&kernel().view.node()), swapper, "swapper is not written");
 }
 
 fn conflicts() {
@@ -191,7 +191,7 @@ fn conflicts() {
     }
     let user = Attrs::user(Access::ReadWrite);
     check_eq!(space.map(page, spare.page(), user, LeafSizes::PAGES), Ok(()));
-    let before = (support::in_use(), world::checksum(&space.view()));
+    let before = (support::in_use(), world::checksum(&space.node()));
     let wide = VirtRange::aligned(page.start(), 21);
     for range in [page, wide] {
         // SAFETY: it is refused; else no CPU runs on the pgd.
@@ -202,7 +202,7 @@ fn conflicts() {
         let deleted = unsafe { space.identity_mapping_del(range) };
         let refused = matches!(deleted, Err(EditError::NotMapped { .. }));
         check!(refused, "{range} was deleted");
-        check_eq!((support::in_use(), world::checksum(&space.view())), before);
+        check_eq!((support::in_use(), world::checksum(&space.node())), before);
     }
     space.enter();
     check!(probe::read(page.start()).is_ok());

@@ -44,7 +44,7 @@ fn write_xor_execute() {
 /// The check can fail: it is shown words that the library does not write.
 fn breaches() {
     let space = Space::new();
-    let root = space.view();
+    let root = space.node();
     let shift = Active::LEVELS[0].shift;
     let ram = image::placement().ram().as_u64();
     let frame = PhysAddr::truncate(ram & !((1 << shift) - 1));

@@ -30,7 +30,7 @@ pub const TESTS: &[Test] = &[
 /// Whether `at` is gone: for an access, for the hardware when asked, for the tables, which end where the fault
 /// says.
 fn is_gone(space: &Space, at: VirtAddr) -> bool {
-    let depth = walk::trace(&space.view(), at).count() - 1;
+    let depth = walk::trace(&space.node(), at).count() - 1;
     Refusal::of(probe::read(at)) == Refusal::read(FaultKind::Translation, depth)
         && mmu::translate(at, Query::KernelRead).is_err()
         && oracle::live().agree(at).is_ok()

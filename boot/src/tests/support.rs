@@ -26,7 +26,7 @@ pub fn in_use() -> (usize, TableCounts) {
     let heap = machine().memory();
     let (mut used, mut counts) = (heap.used(), heap.counts());
     for swapper in [Some(kernel().view), world::current()].into_iter().flatten() {
-        let tables = world::tables(&swapper.root());
+        let tables = world::tables(&swapper.node());
         for (level, tables) in Active::LEVELS.iter().zip(tables) {
             used -= tables * level.table_bytes();
             match level.name {
@@ -261,7 +261,7 @@ impl Drop for Space {
 
 /// Runs on swapper from here on.
 pub fn leave() {
-    switch(kernel().view.root().table());
+    switch(kernel().view.node().table());
 }
 
 /// Runs on the tables at `root`, with an empty TLB.

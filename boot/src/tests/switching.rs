@@ -98,7 +98,7 @@ fn kernel_half() {
     let mut leaves = 0;
     for space in [&older, &younger] {
         space.enter();
-        let all = walk::visit(&kernel().view.root(), VirtRange::ALL, &mut |leaf| {
+        let all = walk::visit(&kernel().view.node(), VirtRange::ALL, &mut |leaf| {
             leaves += 1;
             for at in [leaf.range.start(), leaf.range.last()] {
                 let there = leaf.phys.checked_add(u64::from(at.0 - leaf.range.start().0));

@@ -84,7 +84,7 @@ fn user_mode() {
         check_eq!((record.vector, record.far), (Vector::Data, at.0), "{record}");
         check_eq!(record.kind(), Some(FaultKind::Translation), "{record}");
     }
-    check_eq!((synced() - before, link(&space.view(), at)), (0, None));
+    check_eq!((synced() - before, link(&space.node(), at)), (0, None));
     // The kernel's own access brings it in; now the leaf says whose it is.
     check!(probe::read(at).is_ok());
     check_eq!(synced() - before, 1);

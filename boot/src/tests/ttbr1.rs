@@ -96,7 +96,7 @@ fn live_in(layout: &'static Layout) {
     everything_agrees(&world);
     space(&mut world, &mut spare);
     drop(shared);
-    check_eq!(mmu::root(), kernel().view.root().table());
+    check_eq!(mmu::root(), kernel().view.node().table());
 }
 
 fn registers(split: &Split, world: &World) {
@@ -109,9 +109,9 @@ fn registers(split: &Split, world: &World) {
 
 /// Hardware, tables and inspector, at both ends of all that swapper maps and anywhere else.
 fn everything_agrees(world: &World) {
-    let oracle = oracle::of(world.view().root());
+    let oracle = oracle::of(world.view().node());
     let mut leaves = 0;
-    let all = walk::visit(&world.view().root(), VirtRange::ALL, &mut |leaf| {
+    let all = walk::visit(&world.view().node(), VirtRange::ALL, &mut |leaf| {
         leaves += 1;
         for at in [leaf.range.start(), leaf.range.last()] {
             if let Err(disagreement) = oracle.agree(at) {
@@ -152,7 +152,7 @@ fn space(world: &mut World, spare: &mut Spare) {
         check_eq!(probe::read(page.start()), Ok(value));
         check_eq!(probe::read_user(page.start()), Ok(value));
     }
-    let (lower, upper) = (oracle::of(space.view()), oracle::of(world.view().root()));
+    let (lower, upper) = (oracle::of(space.node()), oracle::of(world.view().node()));
     let mut random = Random::new();
     for _ in 0..500 {
         let at = VirtAddr(random.next());
@@ -173,7 +173,7 @@ fn space(world: &mut World, spare: &mut Spare) {
         }
         check_eq!(probe::read(at), Ok(at.0));
     }
-    check_eq!(windows::link(&space.view(), vmalloc), None, "nothing was copied");
+    check_eq!(windows::link(&space.node(), vmalloc), None, "nothing was copied");
     let fault = probe::read(probe::UNMAPPED).map_err(|record| verdict(world, &record));
     check_eq!(fault, Err(Some(Verdict::Kernel)));
     identity(&mut space, layout);

@@ -66,7 +66,7 @@ pub fn fresh(window: Window, links: u32) -> VirtRange {
     let starts = (window.start..window.end).step_by(1 << LINK.shift);
     let found = starts.take_while(|start| window.end - start >= bytes).find(|start| {
         let mut entries = (*start..start + bytes).step_by(1 << LINK.shift);
-        entries.all(|at| link(&kernel().view.root(), VirtAddr(at)).is_none())
+        entries.all(|at| link(&kernel().view.node(), VirtAddr(at)).is_none())
     });
     let start = VirtAddr(found.expect("the window is large enough for all tests"));
     VirtRange::new(start, bytes.into()).expect("it lies in the window")

@@ -55,7 +55,7 @@ impl World {
     fn map_kernel(&mut self) {
         let mut row: Option<Mapped> = None;
         let low_vectors = self.layout().low_vectors();
-        let _: ControlFlow<()> = walk::visit(&kernel().view.root(), VirtRange::ALL, &mut |leaf| {
+        let _: ControlFlow<()> = walk::visit(&kernel().view.node(), VirtRange::ALL, &mut |leaf| {
             if low_vectors && leaf.range == LAYOUT.vectors() {
                 return ControlFlow::Continue(());
             }
@@ -101,7 +101,7 @@ impl World {
 
     /// A number that changes with any word of any of its tables.
     pub fn checksum(&self) -> u64 {
-        checksum(&self.swapper.view().root())
+        checksum(&self.swapper.view().node())
     }
 }
 
@@ -125,7 +125,7 @@ impl Drop for World {
         support::leave();
         *CURRENT.lock() = None;
         // SAFETY: the live swapper is in use, and nobody has a pgd of this world's any more.
-        unsafe { free_tree(&self.swapper.view().root()) };
+        unsafe { free_tree(&self.swapper.view().node()) };
     }
 }
 

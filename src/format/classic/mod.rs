@@ -24,7 +24,6 @@ const PGD: Level = Level {
     shift: 20,
     last: 4095,
     entry_shift: 2,
-    leaf: true,
     runs: Some(Runs::Identical),
     leaf_pxn: true,
 };
@@ -47,7 +46,6 @@ impl Format for Classic {
             shift: 12,
             last: 255,
             entry_shift: 2,
-            leaf: true,
             runs: Some(Runs::Identical),
             leaf_pxn: false,
         },

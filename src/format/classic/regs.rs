@@ -53,9 +53,6 @@ pub const TTBR_WALK: u32 = {
 /// DACR with domains 0, 1 and 2 open: swapper's tables, user space's, and those a tree owns for the kernel.
 pub const DACR_OPEN: u32 = CLIENT | CLIENT << USER | CLIENT << 4;
 
-/// DACR with user space's domain closed: privileged access never.
-pub const DACR_USER_CLOSED: u32 = CLIENT | CLIENT << 4;
-
 /// Where DACR has user space's domain, the second of sixteen.
 const USER: u32 = 2;
 
@@ -134,8 +131,8 @@ mod tests {
         assert_eq!(NMRR, 0x40E0_40E0);
         assert_eq!(TTBR_WALK, 0x6A);
         assert_eq!(DACR_OPEN, 0x15);
-        assert_eq!(Classic::with_user_open(DACR_OPEN, false), DACR_USER_CLOSED);
-        assert_eq!(Classic::with_user_open(DACR_USER_CLOSED, true), DACR_OPEN);
+        assert_eq!(Classic::with_user_open(DACR_OPEN, false), 0x11);
+        assert_eq!(Classic::with_user_open(0x11, true), DACR_OPEN);
         assert_eq!(Classic::with_user_open(!0, false), !0b1100);
     }
 

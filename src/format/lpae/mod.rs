@@ -26,7 +26,7 @@ const fn level(
     last: usize,
     runs: Option<Runs>,
 ) -> Level {
-    Level { kind, name, shift, last, entry_shift: 3, leaf: true, runs, leaf_pxn: true }
+    Level { kind, name, shift, last, entry_shift: 3, runs, leaf_pxn: true }
 }
 
 const PGD: Level = level(TableKind::Pgd, "pgd", 30, 3, None);

@@ -65,19 +65,20 @@ impl Window {
 /// What an embedding kernel says of its memory map.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LayoutSpec {
-    /// PAGE_OFFSET: the start of the linear map, a multiple of 2 MiB. It ends where `vmalloc` starts.
+    /// PAGE_OFFSET: the start of the linear map, a multiple of 2 MiB, 16 MiB or more. It ends where `vmalloc` starts.
     pub page_offset: u32,
-    /// Modules, within branch range of the kernel.
+    /// Modules, within branch range of the kernel: 32 MiB in ARM state, 16 MiB in Thumb state. Its start is TASK_SIZE, a
+    /// multiple of 2 MiB.
     pub modules: Window,
-    /// Persistent mappings of memory that is not in the linear map. May be empty.
+    /// Persistent mappings of memory that is not in the linear map: between `modules` and PAGE_OFFSET. May be empty.
     pub pkmap: Window,
-    /// Areas of scattered memory and devices.
+    /// Areas of scattered memory and devices: above PAGE_OFFSET.
     pub vmalloc: Window,
-    /// Mappings at addresses known at compile time.
+    /// Mappings at addresses known at compile time: above `vmalloc`, and below 0xffff_0000.
     pub fixmap: Window,
     /// Where the vectors are.
     pub vectors: Vectors,
-    /// The lowest address that user space may map.
+    /// The lowest address that user space may map: a multiple of 4 KiB below TASK_SIZE, and not 0 with low vectors.
     pub first_user_address: u32,
     /// When pgds get their tables.
     pub pmds: Pmds,
@@ -93,7 +94,8 @@ impl LayoutSpec {
     /// Bytes that Linux gives to modules and pkmap, below PAGE_OFFSET.
     const WINDOW: u32 = 16 << 20;
 
-    /// Linux's map for a kernel at `page_offset`: 0x4000_0000, 0x8000_0000 or 0xc000_0000.
+    /// Linux's map for a kernel at `page_offset`: 0x4000_0000, 0x8000_0000 or 0xc000_0000. What cannot be is refused by
+    /// [`Layout::new`](super::Layout::new).
     pub const fn linux(page_offset: u32) -> Self {
         Self::with_window(page_offset, page_offset.wrapping_sub(Self::WINDOW))
     }

@@ -8,11 +8,9 @@
 
 use core::fmt;
 
-use crate::addr::{PAGE_SIZE, VirtAddr, VirtRange};
+use crate::addr::{PAGE_SHIFT, VirtAddr, VirtRange};
 use crate::attr::MemoryType;
 
-/// log2 of a page's bytes.
-const SHIFT: u32 = PAGE_SIZE.trailing_zeros();
 /// Pages of the guard behind an area.
 const GUARD: u32 = 1;
 
@@ -64,7 +62,7 @@ impl Area {
     }
 
     fn range(&self) -> VirtRange {
-        let page = |number: u32| VirtRange::page(VirtAddr(number << SHIFT));
+        let page = |number: u32| VirtRange::page(VirtAddr(number << PAGE_SHIFT));
         page(self.first).hull(page(self.first + self.pages - 1))
     }
 }
@@ -86,16 +84,15 @@ pub struct Areas<const N: usize> {
 impl<const N: usize> Areas<N> {
     /// No area yet. Of `window`, whole pages are used.
     pub const fn new(window: VirtRange) -> Self {
-        let first = window.start().0.div_ceil(PAGE_SIZE);
-        let end = ((window.last().0 as u64 + 1) >> SHIFT) as u32;
-        Self { window: (first, end), list: [Area::NONE; N], len: 0, retired: 0, next: 0 }
+        Self { window: window.whole_pages(), list: [Area::NONE; N], len: 0, retired: 0, next: 0 }
     }
 
     /// The pages that areas may take; with none, the whole address space.
     pub(super) fn window(&self) -> VirtRange {
         let (first, end) = self.window;
-        let last = (end << SHIFT).wrapping_sub(1);
-        VirtRange::inclusive(VirtAddr(first << SHIFT), VirtAddr(last)).unwrap_or(VirtRange::ALL)
+        let last = (end << PAGE_SHIFT).wrapping_sub(1);
+        VirtRange::inclusive(VirtAddr(first << PAGE_SHIFT), VirtAddr(last))
+            .unwrap_or(VirtRange::ALL)
     }
 
     /// Areas in use, without those that are retired.
@@ -129,8 +126,8 @@ impl<const N: usize> Areas<N> {
         if self.len == N {
             return Err(AreaError::TooManyAreas);
         }
-        let unit = 1_u32 << shift.saturating_sub(SHIFT);
-        let offset = (like >> SHIFT) as u32 & (unit - 1);
+        let unit = 1_u32 << shift.saturating_sub(PAGE_SHIFT);
+        let offset = (like >> PAGE_SHIFT) as u32 & (unit - 1);
         let start = self.next.min(self.len);
         let mut index = start;
         let first = loop {
@@ -172,7 +169,7 @@ impl<const N: usize> Areas<N> {
 
     #[inline]
     fn index(&self, at: VirtAddr) -> Option<usize> {
-        let (used, page) = (&self.list[..self.len], at.0 >> SHIFT);
+        let (used, page) = (&self.list[..self.len], at.0 >> PAGE_SHIFT);
         // What was made last goes first, as often as not.
         if let Some(last) = self.next.checked_sub(1)
             && used.get(last).is_some_and(|area| area.first == page && !area.retired)

@@ -11,7 +11,7 @@
 
 use super::areas::AreaError;
 use super::error::WindowError;
-use crate::addr::{PAGE_SIZE, PhysAddr, VirtAddr, VirtRange};
+use crate::addr::{PAGE_SHIFT, PhysAddr, VirtAddr, VirtRange};
 use crate::attr::{Access, Attrs};
 use crate::format::{Entry, Format, Leaf};
 use crate::mm::swapper::Swapper;
@@ -19,9 +19,6 @@ use crate::table::error::EditError;
 use crate::table::flush::publish;
 use crate::table::mem::{LocalMaintenance, Machine};
 use crate::table::node::Node;
-
-/// log2 of a page's bytes.
-const SHIFT: u32 = PAGE_SIZE.trailing_zeros();
 
 /// One CPU's slots: a page each, a stack of them.
 pub struct LocalSlots<'m, F: Format, M> {
@@ -45,7 +42,7 @@ impl<'m, F: Format, M: Machine + LocalMaintenance> LocalSlots<'m, F, M> {
     ) -> Result<Self, EditError> {
         swapper.check(range)?;
         let table = F::LEVELS[F::LEVELS.len() - 2].shift;
-        if !range.is_aligned(SHIFT) || (range.start().0 ^ range.last().0) >> table != 0 {
+        if !range.is_aligned(PAGE_SHIFT) || (range.start().0 ^ range.last().0) >> table != 0 {
             return Err(EditError::Misaligned);
         }
         let ptes = swapper.editor().link_ptes(range)?;
@@ -93,7 +90,7 @@ impl<'m, F: Format, M: Machine + LocalMaintenance> LocalSlots<'m, F, M> {
     /// # Safety
     /// The address is not used any more, and this is the CPU that mapped it.
     pub unsafe fn kunmap_local(&mut self, at: VirtAddr) -> Result<(), WindowError> {
-        let at = at.align_down(SHIFT);
+        let at = at.align_down(PAGE_SHIFT);
         let last = self.used.checked_sub(1).map(|last| self.slot(last));
         let last = last.filter(|&last| self.range.start() <= at && at <= last);
         let last = last.ok_or(WindowError::NoSuchArea { at })?;
@@ -111,7 +108,7 @@ impl<'m, F: Format, M: Machine + LocalMaintenance> LocalSlots<'m, F, M> {
     }
 
     fn slot(&self, index: u32) -> VirtAddr {
-        VirtAddr(self.range.start().0.wrapping_add(index << SHIFT))
+        VirtAddr(self.range.start().0.wrapping_add(index << PAGE_SHIFT))
     }
 
     fn store(&self, at: VirtAddr, raw: F::Raw) {

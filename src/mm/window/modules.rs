@@ -5,8 +5,9 @@
 //!                                                    └──▶ ModuleArea<ReadOnly>
 //! ```
 //!
-//! The window lies within branch range of the kernel, which [`Modules::new`] checks: B and BL reach 32 MiB in ARM state
-//! (DDI 0406C A8.8.18, A8.8.25), so that a module needs no veneers. In Thumb state they reach 16 MiB.
+//! [`Modules::new`] checks that window and kernel lie within 32 MiB, which B and BL reach in ARM state (DDI 0406C A8.8.18,
+//! A8.8.25), so that a module needs no veneers. In Thumb state they reach 16 MiB, which is not checked: a Thumb kernel takes
+//! a part of the window that is near enough, by [`Modules::within`].
 
 use core::fmt;
 use core::marker::PhantomData;

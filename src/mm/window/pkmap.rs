@@ -6,7 +6,7 @@
 
 use super::areas::AreaError;
 use super::error::WindowError;
-use crate::addr::{PAGE_SIZE, PhysAddr, VirtAddr, VirtRange};
+use crate::addr::{PAGE_SHIFT, PhysAddr, VirtAddr, VirtRange};
 use crate::attr::{Access, Attrs};
 use crate::format::Format;
 use crate::mm::swapper::Swapper;
@@ -14,9 +14,6 @@ use crate::table::edit::LeafSizes;
 use crate::table::error::EditError;
 use crate::table::flush::Flush;
 use crate::table::mem::Machine;
-
-/// log2 of a page's bytes.
-const SHIFT: u32 = PAGE_SIZE.trailing_zeros();
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Slot {
@@ -45,11 +42,10 @@ impl<const N: usize> Pkmap<N> {
     /// The window: the layout's [`pkmap`](crate::mm::LayoutSpec::pkmap), or a part of it, in which nobody else maps
     /// anything; whole pages of it are used. `N` is their number; of more, those that fit are used.
     pub const fn new(window: VirtRange) -> Self {
-        let first = window.start().0.div_ceil(PAGE_SIZE);
-        let end = ((window.last().0 as u64 + 1) >> SHIFT) as u32;
+        let (first, end) = window.whole_pages();
         let pages = end.saturating_sub(first) as usize;
         let len = if pages < N { pages } else { N };
-        Self { start: VirtAddr(first << SHIFT), slots: [Slot::FREE; N], len }
+        Self { start: VirtAddr(first << PAGE_SHIFT), slots: [Slot::FREE; N], len }
     }
 
     /// Slots in use: the frames that are mapped and have users.
@@ -70,10 +66,10 @@ impl<const N: usize> Pkmap<N> {
         swapper: &mut Swapper<'_, F, M>,
         frame: PhysAddr,
     ) -> Result<VirtAddr, WindowError> {
-        if !frame.is_aligned(SHIFT) {
+        if !frame.is_aligned(PAGE_SHIFT) {
             return Err(EditError::PhysMisaligned { start: frame }.into());
         }
-        let number = (frame.as_u64() >> SHIFT) as u32;
+        let number = (frame.as_u64() >> PAGE_SHIFT) as u32;
         let index = match self.find(number) {
             Some(index) => index,
             None => {
@@ -101,7 +97,7 @@ impl<const N: usize> Pkmap<N> {
     /// # Safety
     /// Whoever called [`kmap`](Self::kmap) does not use the address any more.
     pub unsafe fn kunmap(&mut self, at: VirtAddr) -> Result<(), WindowError> {
-        let index = (at.0.wrapping_sub(self.start.0) >> SHIFT) as usize;
+        let index = (at.0.wrapping_sub(self.start.0) >> PAGE_SHIFT) as usize;
         match self.slots.get_mut(index) {
             Some(slot) if slot.users > 0 => {
                 slot.users -= 1;
@@ -153,7 +149,7 @@ impl<const N: usize> Pkmap<N> {
     }
 
     fn at(&self, index: usize) -> VirtAddr {
-        VirtAddr(self.start.0 + ((index as u32) << SHIFT))
+        VirtAddr(self.start.0 + ((index as u32) << PAGE_SHIFT))
     }
 
     /// The slot of the frame, or a free one for it: the search starts where the frame's number leads.

@@ -14,15 +14,12 @@
 use super::areas::{AreaKind, Areas};
 use super::error::WindowError;
 use super::frames::{self, FrameSource};
-use crate::addr::{PAGE_SIZE, PhysAddr, VirtAddr, VirtRange};
+use crate::addr::{PAGE_SHIFT, PAGE_SIZE, PhysAddr, VirtAddr, VirtRange};
 use crate::attr::{Access, Attrs, MemoryType};
 use crate::format::{Format, RUN};
 use crate::mm::swapper::Swapper;
 use crate::table::flush::Flush;
 use crate::table::mem::Machine;
-
-/// log2 of a page's bytes.
-const SHIFT: u32 = PAGE_SIZE.trailing_zeros();
 
 /// A range of physical addresses, from its first byte to its last.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -97,7 +94,7 @@ impl<'m, F: Format, M: Machine, const N: usize> Vmalloc<'m, F, M, N> {
         let offset = phys.as_u64() as u32 & (PAGE_SIZE - 1);
         let start = PhysAddr::truncate(phys.as_u64() - u64::from(offset));
         // 28 bits at most.
-        let pages = ((last.as_u64() >> SHIFT) - (start.as_u64() >> SHIFT) + 1) as u32;
+        let pages = ((last.as_u64() >> PAGE_SHIFT) - (start.as_u64() >> PAGE_SHIFT) + 1) as u32;
         let range = self.place_like(swapper, start, pages, memory)?;
         let at = VirtAddr(range.start().0 | offset);
         // SAFETY: the caller answers for it.
@@ -166,7 +163,7 @@ impl<'m, F: Format, M: Machine, const N: usize> Vmalloc<'m, F, M, N> {
         if pages == 0 {
             return Err(WindowError::Empty);
         }
-        let range = self.place(pages, SHIFT, 0, AreaKind::Memory)?;
+        let range = self.place(pages, PAGE_SHIFT, 0, AreaKind::Memory)?;
         let attrs = Attrs::kernel(Access::ReadWrite);
         // SAFETY: the caller answers for it.
         if let Err(error) = unsafe { frames::map(swapper, range, attrs, frames) } {
@@ -216,25 +213,26 @@ impl<'m, F: Format, M: Machine, const N: usize> Vmalloc<'m, F, M, N> {
         memory: MemoryType,
     ) -> Result<VirtRange, WindowError> {
         let kind = AreaKind::Io(memory);
-        let shift = if pages < RUN as u32 { SHIFT } else { self.leaf_shift(swapper, phys, pages) };
-        if shift > SHIFT
+        let shift =
+            if pages < RUN as u32 { PAGE_SHIFT } else { self.leaf_shift(swapper, phys, pages) };
+        if shift > PAGE_SHIFT
             && let Ok(range) = self.place(pages, shift, phys.as_u64(), kind)
         {
             return Ok(range);
         }
-        self.place(pages, SHIFT, 0, kind)
+        self.place(pages, PAGE_SHIFT, 0, kind)
     }
 
     /// log2 of the largest leaf or run that fits into the memory, and that no pgd has a copy of: for that would stay.
     fn leaf_shift(&self, swapper: &Swapper<'m, F, M>, phys: PhysAddr, pages: u32) -> u32 {
-        let (start, end) = (phys.as_u64(), phys.as_u64() + (u64::from(pages) << SHIFT));
+        let (start, end) = (phys.as_u64(), phys.as_u64() + (u64::from(pages) << PAGE_SHIFT));
         let fits = |shift: u32| {
             let rest = (1_u64 << shift) - 1;
             ((start + rest) & !rest) + rest < end
         };
         for (depth, level) in F::LEVELS.iter().enumerate() {
             let at = self.areas.window().start();
-            if !level.leaf || swapper.layout().is_copied::<F>(depth, at) {
+            if swapper.layout().is_copied::<F>(depth, at) {
                 continue;
             }
             let run = level.runs.map(|_| level.shift + RUN.trailing_zeros());
@@ -243,7 +241,7 @@ impl<'m, F: Format, M: Machine, const N: usize> Vmalloc<'m, F, M, N> {
                 return shift;
             }
         }
-        SHIFT
+        PAGE_SHIFT
     }
 
     fn place(

@@ -3,7 +3,7 @@
 
 use super::parts::Parts;
 use super::{Editor, LeafSizes, RUN_SHIFT};
-use crate::addr::{PhysAddr, VirtAddr, VirtRange};
+use crate::addr::{PAGE_SHIFT, PhysAddr, VirtAddr, VirtRange};
 use crate::attr::Attrs;
 use crate::format::{Descriptor, Format, RUN};
 use crate::table::flush::{Flush, publish};
@@ -11,7 +11,7 @@ use crate::table::mem::Machine;
 use crate::table::node::Node;
 
 /// log2 of the bytes of a run of pages.
-const RUN_BYTES: u32 = 12 + RUN_SHIFT;
+const RUN_BYTES: u32 = PAGE_SHIFT + RUN_SHIFT;
 
 impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     /// [Maps](Self::map) one page in a table that is there, if that is all there is to do; `bits` is all but the
@@ -55,8 +55,8 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         let reached =
             last.is_some_and(|last| Self::is_reached(PhysAddr::truncate(last.as_u64() & !0xfff)));
         let block = sizes.contains(LeafSizes::BLOCKS) && range.bytes() >= u64::from(above.span());
-        if !range.is_aligned(12)
-            || !phys.is_aligned(12)
+        if !range.is_aligned(PAGE_SHIFT)
+            || !phys.is_aligned(PAGE_SHIFT)
             || !reached
             || frozen(depth)
             || block && !frozen(depth - 1)

@@ -1,7 +1,7 @@
 //! Mapping what is absent.
 
 use super::{Editor, LeafSizes, check_pages};
-use crate::addr::{PhysAddr, VirtAddr, VirtRange};
+use crate::addr::{PAGE_SHIFT, PhysAddr, VirtAddr, VirtRange};
 use crate::attr::Attrs;
 use crate::format::{Descriptor, Format, Owner, Walk};
 use crate::table::error::EditError;
@@ -31,7 +31,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         sizes: LeafSizes,
     ) -> Result<(), EditError> {
         check_pages(range)?;
-        if !phys.is_aligned(12) {
+        if !phys.is_aligned(PAGE_SHIFT) {
             return Err(EditError::PhysMisaligned { start: phys });
         }
         if phys.checked_add(range.bytes() - 1).is_none() {

@@ -31,7 +31,7 @@ use super::error::EditError;
 use super::flush::Flush;
 use super::mem::Machine;
 use super::node::Node;
-use crate::addr::{PhysAddr, VirtAddr, VirtRange};
+use crate::addr::{PAGE_SHIFT, PhysAddr, VirtAddr, VirtRange};
 use crate::attr::Attrs;
 use crate::format::{
     Descriptor, EncodeError, Entry, Format, Leaf, Owner, RUN, Runs, TableEntry, Walk,
@@ -227,7 +227,7 @@ impl<'p, 'm, F: Format, M: Machine> Editor<'p, 'm, F, M> {
 
 /// Refuses a range that does not consist of pages.
 pub(super) fn check_pages(range: VirtRange) -> Result<(), EditError> {
-    if range.is_aligned(12) { Ok(()) } else { Err(EditError::Misaligned) }
+    if range.is_aligned(PAGE_SHIFT) { Ok(()) } else { Err(EditError::Misaligned) }
 }
 
 /// Leaves in a run, for shifts.

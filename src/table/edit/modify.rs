@@ -214,7 +214,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     ///
     /// # Safety
     /// Nobody walks or uses the tree any more.
-    pub unsafe fn abandon(&mut self, range: VirtRange, flush: &mut Flush<'m, F, M>) {
+    pub(crate) unsafe fn abandon(&mut self, range: VirtRange, flush: &mut Flush<'m, F, M>) {
         flush.add_wide(range);
         // SAFETY: the caller answers for it.
         unsafe { self.forget(&self.root, range, flush) };

@@ -96,7 +96,7 @@ impl<F: Format, M: Machine> Editor<'_, '_, F, M> {
     pub(super) fn parts(&self, depth: usize, range: VirtRange, mapping: &Mapping<F>) -> Parts {
         let level = F::level(depth);
         let mut parts = Parts { below: [Some(range), None], single: [None; 2], runs: None };
-        if !level.leaf || !Self::is_pte(depth) && !mapping.sizes.contains(LeafSizes::BLOCKS) {
+        if !Self::is_pte(depth) && !mapping.sizes.contains(LeafSizes::BLOCKS) {
             return parts;
         }
         if self.frozen(depth, range.start()) {

@@ -16,7 +16,7 @@ fn read_only<F: Format>(depth: usize, raw: F::Raw) -> bool {
 
 /// Every kind of leaf: depth, and whether it is one of a run.
 fn kinds<F: Format>() -> impl Iterator<Item = (usize, bool)> {
-    let levels = F::LEVELS.iter().enumerate().filter(|(_, level)| level.leaf);
+    let levels = F::LEVELS.iter().enumerate();
     levels.flat_map(|(depth, level)| {
         [false, true]
             .into_iter()

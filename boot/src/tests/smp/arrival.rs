@@ -70,7 +70,7 @@ fn is_in_order(team: &Team, cpu: usize, first: &WalkState) -> Outcome {
     same("PRRR or MAIR0", here.remap[0], first.remap[0])?;
     same("NMRR or MAIR1", here.remap[1], first.remap[1])?;
     same("TTBR1", here.ttbr1 as u32, first.ttbr1 as u32)?;
-    same("the tables", mmu::root().as_u64() as u32, kernel().view.root().table().as_u64() as u32)?;
+    same("the tables", mmu::root().as_u64() as u32, kernel().view.node().table().as_u64() as u32)?;
     same("the vectors", vectors::base().0, vectors::HIGH.0)
 }
 

@@ -63,5 +63,5 @@ fn enter(root: PhysAddr) {
 
 /// This CPU walks swapper from here on.
 fn leave() {
-    enter(kernel().view.root().table());
+    enter(kernel().view.node().table());
 }

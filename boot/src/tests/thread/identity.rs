@@ -87,15 +87,15 @@ fn live(sizes: LeafSizes) {
     let mut space = Space::of(&mut world);
     let at = routine().start();
     let hidden = PhysAddr::from_u32(at.0 + DELTA);
-    let index = space.view().index(at);
-    let copy = space.view().load(index);
+    let index = space.node().index(at);
+    let copy = space.node().load(index);
     let before = (support::in_use(), world.checksum());
 
     // SAFETY: no CPU runs on the pgd, and what is mapped is code that does not change.
     let added = unsafe { space.identity_mapping_add(routine(), Access::ReadExecute) };
     check_eq!(added, Ok(()));
-    check!(space.view().load(index) != copy);
-    check_eq!(link(&space.view(), at).map(|entry| entry.owner), Some(Owner::Kernel));
+    check!(space.node().load(index) != copy);
+    check_eq!(link(&space.node(), at).map(|entry| entry.owner), Some(Owner::Kernel));
     check_eq!(world.checksum(), before.1, "swapper's tables are not written");
     check_eq!(world.translate(at).map(|found| found.phys), Some(hidden));
 
@@ -113,7 +113,7 @@ fn live(sizes: LeafSizes) {
     // SAFETY: nobody runs on the pgd any more.
     let deleted = unsafe { space.identity_mapping_del(routine()) };
     check!(deleted.map(|flush| flush.pay()).is_ok());
-    check_eq!(space.view().load(index), copy, "swapper's entry is back");
+    check_eq!(space.node().load(index), copy, "swapper's entry is back");
     check_eq!((support::in_use(), world.checksum()), before);
     space.enter();
     check_eq!(mmu::translate(at, Query::KernelRead), Ok(hidden));
@@ -159,7 +159,7 @@ fn sizes(sizes: LeafSizes) {
             let expected = if range.contains(at) {
                 found.map(|(_, attrs)| (PhysAddr::from_u32(page), attrs.with_global(false)))
             } else {
-                let swapper = walk::translate(&world.view().root(), at);
+                let swapper = walk::translate(&world.view().node(), at);
                 swapper
                     .map(|found| (found.phys, found.leaf().expect("swapper writes no other").attrs))
             };
@@ -170,7 +170,7 @@ fn sizes(sizes: LeafSizes) {
         let deleted = unsafe { space.identity_mapping_del(range) };
         check!(deleted.map(|flush| flush.pay()).is_ok(), "{range}");
         check_eq!((support::in_use(), world.checksum()), before, "{range}");
-        let index = space.view().index(start);
-        check_eq!(space.view().load(index), world.view().root().load(index), "{range}");
+        let index = space.node().index(start);
+        check_eq!(space.node().load(index), world.view().node().load(index), "{range}");
     }
 }

@@ -1,4 +1,4 @@
-//! The six cases of the mail thread that this crate comes from, on the machine itself.
+//! Six cases in which a pgd and swapper meet, on the machine itself: see the host tests of the same name.
 
 mod identity;
 mod placement;

@@ -67,8 +67,8 @@ fn measure(layout: &'static Layout, lpae: Cost) {
         }
         check_eq!(faults, cost.faults, "faults for {at}");
         check_eq!(probe::read(at), Ok(value));
-        let copy = link(&space.view(), at);
-        check_eq!(copy, link(&world.view().root(), at));
+        let copy = link(&space.node(), at);
+        check_eq!(copy, link(&world.view().node(), at));
         check_eq!(copy.map(|entry| entry.owner), Some(Owner::Swapper));
     }
     // What no swapper maps is not retried for ever.

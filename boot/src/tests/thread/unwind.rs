@@ -90,7 +90,7 @@ impl Bench {
 
     /// Bytes of the heap that are not swapper's.
     fn others(&self, swapper: &TestSwapper<'_>) -> usize {
-        let tables = world::tables(&swapper.view().root());
+        let tables = world::tables(&swapper.view().node());
         let own = Active::LEVELS.iter().zip(tables).map(|(level, n)| n * level.table_bytes());
         self.machine.memory().heap.used() - own.sum::<usize>()
     }
@@ -127,7 +127,7 @@ pub fn pgd_alloc() {
     for (name, layout, tables) in &LAYOUTS {
         let bench = Bench::new(layout);
         let Some(mut swapper) = bench.swapper() else { panic!("no memory") };
-        let before = (bench.others(&swapper), world::checksum(&swapper.view().root()));
+        let before = (bench.others(&swapper), world::checksum(&swapper.view().node()));
         let mut failures = 0;
         let pgd = loop {
             bench.limit(failures);
@@ -135,7 +135,7 @@ pub fn pgd_alloc() {
                 Ok(pgd) => break pgd,
                 Err(OutOfMemory) => failures += 1,
             }
-            let now = (bench.others(&swapper), world::checksum(&swapper.view().root()));
+            let now = (bench.others(&swapper), world::checksum(&swapper.view().node()));
             check_eq!(now, before, "{name}: allocation {failures} failed");
             check!(!swapper.is_sealed(), "{name}: allocation {failures} failed");
         };
@@ -144,7 +144,7 @@ pub fn pgd_alloc() {
         let mut leaves = 0;
         let broke = pgd.visit(VirtRange::ALL, |leaf| {
             leaves += 1;
-            let swapper = walk::translate(&swapper.view().root(), leaf.range.start());
+            let swapper = walk::translate(&swapper.view().node(), leaf.range.start());
             match swapper {
                 Some(found) if (found.phys, found.leaf()) == (leaf.phys, Some(leaf.leaf)) => {
                     ControlFlow::Continue(())
@@ -157,7 +157,7 @@ pub fn pgd_alloc() {
         unsafe { pgd.pgd_free() };
         check_eq!(bench.others(&swapper), before.0, "{name}: freed");
         // SAFETY: nobody ever ran on it.
-        unsafe { world::free_tree(&swapper.view().root()) };
+        unsafe { world::free_tree(&swapper.view().node()) };
     }
 }
 
@@ -166,7 +166,7 @@ pub fn seal() {
     let (name, layout, _) = &LAYOUTS[LAYOUTS.len() - 1];
     let bench = Bench::new(layout);
     let Some(mut swapper) = bench.swapper() else { panic!("no memory") };
-    let before = (bench.others(&swapper), world::checksum(&swapper.view().root()));
+    let before = (bench.others(&swapper), world::checksum(&swapper.view().node()));
     let mut failures = 0;
     loop {
         bench.limit(failures);
@@ -174,12 +174,12 @@ pub fn seal() {
             break;
         }
         failures += 1;
-        let now = (bench.others(&swapper), world::checksum(&swapper.view().root()));
+        let now = (bench.others(&swapper), world::checksum(&swapper.view().node()));
         check_eq!(now, before, "{name}: allocation {failures} failed");
         check!(!swapper.is_sealed(), "{name}: allocation {failures} failed");
     }
     check_eq!(failures, expected([14 + 3, 7]), "{name}");
     check_eq!(bench.others(&swapper), before.0);
     // SAFETY: nobody ever ran on it.
-    unsafe { world::free_tree(&swapper.view().root()) };
+    unsafe { world::free_tree(&swapper.view().node()) };
 }

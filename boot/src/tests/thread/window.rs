@@ -34,11 +34,11 @@ pub fn filled_in() {
     let at = fresh(LAYOUT.spec().modules, 1).start();
     let spaces = [Space::new(), Space::new()];
     for space in &spaces {
-        check_eq!(link(&space.view(), at), None);
+        check_eq!(link(&space.node(), at), None);
     }
     let _mapping = Mapping::page(at, page);
     for space in &spaces {
-        check_eq!(link(&space.view(), at), None, "nobody broadcasts");
+        check_eq!(link(&space.node(), at), None, "nobody broadcasts");
         space.enter();
         let before = synced();
         check_eq!(probe::read(at), Ok(VALUE));
@@ -46,8 +46,8 @@ pub fn filled_in() {
         check_eq!(probe::read(at), Ok(VALUE));
         check_eq!(synced() - before, 1);
         // The copy carries the mark.
-        let copy = link(&space.view(), at);
-        check_eq!(copy, link(&kernel().view.root(), at));
+        let copy = link(&space.node(), at);
+        check_eq!(copy, link(&kernel().view.node(), at));
         check_eq!(copy.map(|entry| entry.owner), Some(Owner::Swapper));
     }
     // Of spaces the younger goes first.
@@ -106,12 +106,12 @@ pub fn dying() {
     space.enter();
     exit(&mut space, &mut spare);
     let mapping = Mapping::page(at, page);
-    let (before, tables) = (synced(), world::checksum(&kernel().view.root()));
+    let (before, tables) = (synced(), world::checksum(&kernel().view.node()));
     check_eq!(probe::read(at), Ok(VALUE));
     check_eq!(synced() - before, 1);
-    check_eq!(link(&space.view(), at).map(|entry| entry.owner), Some(Owner::Swapper));
+    check_eq!(link(&space.node(), at).map(|entry| entry.owner), Some(Owner::Swapper));
     drop(space);
-    check_eq!(world::checksum(&kernel().view.root()), tables, "swapper's tables are as they were");
+    check_eq!(world::checksum(&kernel().view.node()), tables, "swapper's tables are as they were");
     check!(works_elsewhere(&mapping));
 }
 
@@ -123,7 +123,7 @@ pub fn dying_root() {
     let at = fresh(LAYOUT.spec().modules, 1).start();
     let mut space = Space::new();
     exit(&mut space, &mut spare);
-    let (root, swapper) = (space.view(), kernel().view.root());
+    let (root, swapper) = (space.node(), kernel().view.node());
     let index = root.index(at);
     if let Entry::Table(private) = root.entry(index) {
         check_eq!(private.owner, Owner::Kernel);
