@@ -178,8 +178,8 @@ pub enum Entry {
     /// Memory.
     Leaf(Leaf),
     /// An encoding that the manual reserves, or one that this crate never writes (memory both writable
-    /// and executable, executable device memory, foreign domains, invalid words with content). Walks
-    /// stop at it, edits refuse it.
+    /// and executable, executable device memory, foreign domains, invalid words with content). An edit that meets it
+    /// refuses it. Where it is a table to the hardware, translations and edits of pages below go through it, too.
     Reserved,
 }
 
@@ -335,7 +335,7 @@ pub trait Format: sealed::Format + Copy + Eq + fmt::Debug + Send + Sync + 'stati
     /// What the format cannot express there, see [`EncodeError`].
     fn encode(depth: usize, entry: Entry) -> Result<Self::Raw, EncodeError>;
 
-    /// What `raw` means at `depth`. Total: every word has an answer.
+    /// What `raw` means at `depth`, one of [`LEVELS`](Self::LEVELS). Total: every word has an answer.
     fn decode(depth: usize, raw: Self::Raw) -> Entry;
 
     /// The table that `raw` at `depth` points to, if it does: the part of [`decode`](Self::decode) that

@@ -331,6 +331,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         }
     }
 
+    #[inline(never)]
     pub(super) fn editor(&self) -> Editor<'_, 'm, F, M> {
         let policy =
             Policy { owner: Owner::User, pxn: self.features.pxn, whose: self.whose, ties: self };

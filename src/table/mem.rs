@@ -46,7 +46,8 @@ pub unsafe trait TableMemory {
     unsafe fn free(&self, table: PhysAddr, level: &'static Level);
 
     /// Takes back the memory of many tables of one level, all of `tables`. Each may be overwritten as soon as it is
-    /// yielded; the next one is found by [`virt`](Self::virt) and [`load`](Self::load), so hold no lock that these take.
+    /// yielded; the next one is found by [`virt`](Self::virt) and [`load`](Self::load), and unlinked by
+    /// [`store`](Self::store), so hold no lock that these take.
     ///
     /// # Safety
     /// As for [`free`](Self::free), for each of them.

@@ -106,6 +106,20 @@ fn freed_before_it_was_forgotten() {
     give_back(&pte);
 }
 
+/// A flush came before the root left its TTBR, and none since.
+#[test]
+#[should_panic = "that walks may have cached"]
+fn freed_before_a_root_was_forgotten() {
+    let host = Host::new();
+    let [root, pte] = tree(&host, true);
+    host.dsb_ishst();
+    host.tlbiall();
+    host.dsb_ish();
+    host.deactivate(root.table());
+    store(&root, 0, 0);
+    give_back(&pte);
+}
+
 #[test]
 #[should_panic = "no table in use"]
 fn freed_twice() {

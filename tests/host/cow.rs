@@ -28,6 +28,7 @@ both_formats!(
     no_table_for_what_is_not_shared,
     random_families,
     what_is_the_kernels_is_not_shared,
+    errors_name_the_first_page_in_the_way,
 );
 
 const DATA: Attrs = Attrs::user(Access::ReadWrite);
@@ -561,4 +562,28 @@ fn what_is_the_kernels_is_not_shared<F: Format>() {
     assert_eq!(child.translate(VirtAddr(0x4000_0000)).unwrap().leaf().unwrap().attrs, COW);
     free(&host, parent);
     free(&host, child);
+}
+
+/// Where a leaf meets a table, it is the first page below; and nothing outside of what was asked for.
+fn errors_name_the_first_page_in_the_way<F: Format>() {
+    let (host, layout) = (Host::<F>::new(), linux());
+    let mut swapper = swapper(&host, &layout);
+    let [mut parent, mut child] = [(); 2].map(|()| pgd(&host, &mut swapper));
+    let mut frames = Frames::new(&host, 0);
+    let block = VirtRange::aligned(VirtAddr(0x4000_0000), F::LEVELS[F::LEVELS.len() - 2].shift);
+    parent.map_at(block, 0x4000_0000, DATA, LeafSizes::BLOCKS).unwrap();
+    let page = VirtRange::page(VirtAddr(0x4001_0000));
+    child.map_at(page, 0x7777_7000, DATA, LeafSizes::PAGES).unwrap();
+    let refused = fork(&mut parent, &mut child, layout.user(), &mut frames);
+    let leaf = child.translate(page.start()).unwrap().leaf().unwrap();
+    assert_eq!(refused, Err(EditError::Mapped { at: page.start(), by: Entry::Leaf(leaf) }));
+
+    child.unmap_now(page).unwrap();
+    parent.unmap_now(block).unwrap();
+    let kernels = Attrs::kernel(Access::Read).with_global(false);
+    parent.map_at(block, 0x4000_0000, kernels, LeafSizes::BLOCKS).unwrap();
+    let part = range(0x4000_4000, 0x4000_8000);
+    let leaf = parent.translate(part.start()).unwrap().leaf().unwrap();
+    let refused = fork(&mut parent, &mut child, part, &mut frames);
+    assert_eq!(refused, Err(EditError::Mapped { at: part.start(), by: Entry::Leaf(leaf) }));
 }

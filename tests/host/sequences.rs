@@ -6,13 +6,15 @@ use crate::support::kernel::*;
 use crate::support::model::{Model, assert_whole_runs};
 use crate::support::random::Random;
 use crate::support::*;
+use armv7a_mm::table::flush::Flush;
 use armv7a_mm::table::walk;
 
 both_formats!(
     b39_b68_user_half,
     b39_b68_kernel_half,
     b68_kernel_half_sealed,
-    b68_two_pgds_and_swapper
+    b68_two_pgds_and_swapper,
+    debts_of_three_spaces,
 );
 
 /// Where a pgd is edited: from FIRST_USER_ADDRESS, across a root entry's border, up to TASK_SIZE.
@@ -281,4 +283,52 @@ fn b68_two_pgds_and_swapper<F: Format>() {
     kernel.assert_productive(STEPS / 3);
     host.audit(swapper.root(), &[]);
     kernel.check(&host);
+}
+
+/// Debts that are put off and merged, whole tables with all below among them.
+fn debts_of_three_spaces<F: Format>() {
+    for seed in 0..20 {
+        let mut random = Random::new(seed);
+        let (host, layout) = (Host::<F>::new(), linux());
+        let mut swapper = swapper(&host, &layout);
+        let mut pgds = [(); 3].map(|()| pgd(&host, &mut swapper));
+        let none = host.counts();
+        for (pgd, n) in pgds.iter_mut().zip(1..) {
+            // SAFETY: nobody runs in it.
+            unsafe { pgd.set_asid(Some(Asid(n))) };
+        }
+        let mut debt: Option<Flush<'_, F, Host<F>>> = None;
+        for _ in 0..60 {
+            let other = random.below(500);
+            let block = random.pick(&[0, 1, 2, 511, other]);
+            let at = VirtAddr(random.below(3) << 30 | block << 21);
+            let whole = VirtRange::aligned(at, random.pick(&[12, 12, 21, 30]));
+            let Some(range) = whole.intersection(layout.user()) else { continue };
+            let pgd = &mut pgds[random.below(3) as usize];
+            match random.below(5) {
+                // Nothing is mapped near what is owed.
+                0..3 if debt.is_none() && range.bytes() < 1 << 30 => {
+                    let attrs = Attrs::user(Access::ReadWrite);
+                    let _ =
+                        pgd.map_at(range, u64::from(range.start().0), attrs, LeafSizes::LARGEST);
+                }
+                3 => match (&mut debt, pgd.clear_late(range).unwrap()) {
+                    (Some(_), late) if random.below(2) == 0 => late.pay(),
+                    (Some(debt), late) => debt.merge(late),
+                    (none, late) => *none = Some(late),
+                },
+                _ => {
+                    debt = None;
+                    host.audit(swapper.root(), &pgds.each_ref().map(Pgd::root));
+                }
+            }
+        }
+        drop(debt);
+        for pgd in &mut pgds {
+            pgd.clear_now(layout.user()).unwrap();
+        }
+        assert_eq!(host.counts(), none);
+        pgds.into_iter().for_each(|pgd| free(&host, pgd));
+        host.audit(swapper.root(), &[]);
+    }
 }

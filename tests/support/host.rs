@@ -163,6 +163,8 @@ impl<F: Format> Host<F> {
         let mut state = self.state.borrow_mut();
         let id = state.links.at(root.as_u64()).expect("a root");
         state.links.tables[id].active = false;
+        let clock = state.tick();
+        state.links.leave(id, clock);
     }
 
     /// Stores `raw` behind the library's back, as a stray write would.
@@ -207,7 +209,7 @@ impl State {
         if live {
             let va = self.links.va::<F>(at).expect("a way to a live entry");
             self.debts.stored::<F>(at, depth, va, [old, new]);
-        } else if self.links.tables[id].touched <= self.forgotten {
+        } else if self.links.remembered(id) <= self.forgotten {
             // Cut off and forgotten: no walk can come here again.
             self.links.tables[id].exposed = false;
         }
@@ -270,7 +272,7 @@ unsafe impl<F: Format> TableMemory for Host<F> {
         assert!(!known.active, "freed a root in use");
         assert!(known.incoming.is_empty(), "freed a table of depth {depth} that is linked");
         assert!(
-            !known.exposed || known.touched <= state.forgotten,
+            !known.exposed || state.links.remembered(id) <= state.forgotten,
             "freed a table of depth {depth} that walks may have cached"
         );
         state.debts.forget(at..at + bytes as u64);

@@ -24,6 +24,8 @@ pub struct Table {
     pub exposed: bool,
     /// When it was last written, cleaned or cut off.
     pub touched: u64,
+    /// When a TTBR by which walks came here was last given another root.
+    pub left: u64,
     /// The entries that point here, by physical address.
     pub incoming: Vec<u64>,
 }
@@ -58,6 +60,7 @@ impl Links {
             active: false,
             exposed: false,
             touched: 0,
+            left: 0,
             incoming: Vec::new(),
         };
         if let Some(known) = self.granules[first] {
@@ -78,6 +81,11 @@ impl Links {
     /// The table in use that starts at the physical address `at`.
     pub fn at(&self, at: u64) -> Option<usize> {
         self.holder(at).filter(|&id| self.tables[id].base == at)
+    }
+
+    /// When walks could last begin to remember the table.
+    pub fn remembered(&self, id: usize) -> u64 {
+        self.tables[id].touched.max(self.tables[id].left)
     }
 
     /// Whether a walk reaches the table.
@@ -111,6 +119,13 @@ impl Links {
         let mut all = vec![id];
         all.extend(below.flat_map(|(_, &child)| self.subtree(child)));
         all
+    }
+
+    /// No TTBR holds `root` any more; walk caches may still know its tree.
+    pub fn leave(&mut self, root: usize, clock: u64) {
+        for id in self.subtree(root) {
+            self.tables[id].left = clock;
+        }
     }
 
     /// Walks get to the table, and to all below.

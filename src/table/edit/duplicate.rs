@@ -98,18 +98,16 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         Ok(flush)
     }
 
-    /// Refuses the first leaf in `range` that is the kernel's alone.
+    /// Refuses the first leaf in `within` that is the kernel's alone.
     #[cold]
-    fn all_are_users(&self, range: VirtRange) -> Result<(), EditError> {
-        let found = walk::visit(&self.root, range, &mut |mapped| match mapped.leaf.attrs.user {
+    fn all_are_users(&self, within: VirtRange) -> Result<(), EditError> {
+        let found = walk::visit(&self.root, within, &mut |mapped| match mapped.leaf.attrs.user {
             true => ControlFlow::Continue(()),
             false => ControlFlow::Break(mapped),
         });
         match found {
             ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(Mapped { range, leaf, .. }) => {
-                Err(EditError::Mapped { at: range.start(), by: Entry::Leaf(leaf) })
-            }
+            ControlFlow::Break(first) => Err(in_the_way(first, within)),
         }
     }
 
@@ -146,7 +144,14 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
                 if part != span && below.is_some_and(|below| !self.maps_any(&below, part)) {
                     continue;
                 }
-                return Err(EditError::Mapped { at: part.start(), by: entry });
+                // Of a table, it is the first leaf below that is in the way.
+                let first = below.and_then(|below| {
+                    walk::visit(&below, part, &mut ControlFlow::Break).break_value()
+                });
+                return Err(match first {
+                    Some(first) => in_the_way(first, part),
+                    None => EditError::Mapped { at: part.start(), by: entry },
+                });
             };
             if !self.maps_any(&child, part) {
                 continue;
@@ -253,4 +258,9 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
             self.child(node, Some(table)).is_some_and(|child| self.maps_any(&child, part))
         })
     }
+}
+
+/// The first mapping in `range` is in the way.
+fn in_the_way(first: Mapped, range: VirtRange) -> EditError {
+    EditError::Mapped { at: first.range.start().max(range.start()), by: Entry::Leaf(first.leaf) }
 }
