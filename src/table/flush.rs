@@ -54,8 +54,8 @@ pub(crate) fn forget_space<M: Machine>(machine: &M, whose: Whose<'_>) {
 /// While it is put off:
 /// - Map nothing near what was unmapped: walk caches may still lead to a table that the edit cut off, and the
 ///   new mapping would fault, up to all that one entry of the root translates.
-/// - Let the CPU that made the edit pay, or have a DSB on it first, as kernels do when a thread moves: a clean
-///   is completed by the CPU that issued it alone (DDI 0406C A3.8.3).
+/// - Let the CPU that made the edit pay, or have a DSB on it first, as kernels do when a thread moves: a DSB completes
+///   the stores of its own CPU alone (DDI 0406C A3.8.3).
 #[must_use = "old translations stay in use until the flush is paid"]
 pub struct Flush<'m, F: Format, M: Machine> {
     machine: &'m M,

@@ -140,7 +140,7 @@ impl<'m, F: Format, M: Machine, const N: usize> Vmalloc<'m, F, M, N> {
         if memory.is_normal() {
             self.purge();
         } else {
-            // Whoever pays may be another CPU: what this one cleaned is complete by then (DDI 0406C A3.8.3).
+            // Whoever pays may be another CPU: what this one stored is complete by then (DDI 0406C A3.8.3).
             swapper.machine().dsb_ishst();
         }
         Ok(())
