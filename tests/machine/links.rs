@@ -55,6 +55,7 @@ impl State {
         }
         it.place = None;
         it.cut_from = Some(place.tree);
+        it.renumbered = false;
         let words = it.words.clone();
         // The table's own debt stands for what was owed in it; who waits for a store in it now waits for
         // the one that cut it off.

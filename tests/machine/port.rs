@@ -271,13 +271,14 @@ impl State {
 
     /// Looks for whoever still knows the table at `table`, which is being freed: by the identifier of the tree that it
     /// was cut off from, by any if that has none of its own, or by the one that the CPU runs under. What is known by
-    /// another, from a generation before, is out of reach; a CPU that comes to run under it is
-    /// [seen](State::check_remembered).
+    /// another, or by one that the tree was given [since](super::tables::Table::renumbered), is of a generation before and
+    /// out of reach; a CPU that comes to run under it is [seen](State::check_remembered).
     fn find_holders(&mut self, table: u64) {
         let cut_from = self.tables.at(table).and_then(|at| self.tables.get(at).cut_from);
         // Of no tree, if it was never linked.
         let tree = cut_from.or_else(|| self.tables.tree(table));
-        let asid = tree.map(|tree| self.tables.trees[tree].asid);
+        let renumbered = self.tables.at(table).is_some_and(|at| self.tables.get(at).renumbered);
+        let asid = tree.map(|tree| self.tables.trees[tree].asid).filter(|_| !renumbered);
         for cpu in 0..self.cpus.len() {
             let it = &mut self.cpus[cpu];
             let now = it.regs.asid();

@@ -112,6 +112,13 @@ impl State {
         let it = &mut self.tables.trees[tree];
         if it.asid.is_some_and(|old| old != asid) {
             it.asid = Some(asid);
+            let debts = &self.rules.debts;
+            let may_be_read = |table: u64| {
+                debts.iter().any(|debt| debt.stage == Stage::Stored && debt.table == Some(table))
+            };
+            for table in self.tables.cut_from(tree) {
+                table.renumbered |= !may_be_read(table.pa);
+            }
             for debt in self.rules.debts.iter_mut().filter(|debt| debt.tree == tree) {
                 match debt.stage {
                     Stage::Stored => debt.asid = Some(asid),

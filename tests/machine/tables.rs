@@ -46,6 +46,9 @@ pub struct Table {
     pub place: Option<Place>,
     /// The tree that it was cut off from last.
     pub cut_from: Option<usize>,
+    /// That tree got another identifier when every walker read that the table was cut off: what is remembered by the old one
+    /// is out of reach until all is forgotten, and by the new one nothing can be.
+    pub renumbered: bool,
     /// Entries of linked tables that point to it.
     pub links: u32,
     /// Words that no barrier has made visible to every walker yet.
@@ -107,6 +110,7 @@ impl Tables {
                     depth: 0,
                     place: None,
                     cut_from: None,
+                    renumbered: false,
                     links: 0,
                     unpublished: 0,
                     published: false,
@@ -200,12 +204,18 @@ impl Tables {
         Some(table)
     }
 
+    /// The tables that were cut off from a tree and are still allocated.
+    pub fn cut_from(&mut self, tree: usize) -> impl Iterator<Item = &mut Table> {
+        self.all.iter_mut().filter(move |it| it.allocated && it.cut_from == Some(tree))
+    }
+
     /// Gives a piece back.
     pub fn give(&mut self, table: usize) {
         let it = &mut self.all[table];
         it.allocated = false;
         it.place = None;
         it.cut_from = None;
+        it.renumbered = false;
         it.links = 0;
         let words = it.words.len();
         if let Some(pool) = self.pools.iter_mut().find(|pool| pool.words == words) {
