@@ -30,7 +30,7 @@
 //! - [`mm`]: [`Swapper`](mm::Swapper), [`Pgd`](mm::Pgd), [`Layout`](mm::Layout), [`Contexts`](mm::Contexts), faults,
 //!   identity mappings, kernel windows.
 //! - `armv7`: CP15, barriers, caches, TLB and MMU of the CPU itself, user space closed and opened, the way of other CPUs
-//!   into the kernel's tables.
+//!   into the kernel's tables, and a check of tables by the CPU that walks them.
 //!
 //! # The way in
 //! A CPU starts without tables. What leads from there to swapper's and to address spaces, in this order
@@ -58,6 +58,8 @@
 //!    maps later comes to a pgd by that fault alone. What the handlers need themselves is mapped before, or lies in an
 //!    [eager](mm::Window::eager) window.
 //! 8. [`Contexts::new`](mm::Contexts::new), a [`Context`](mm::Context) beside each [`Pgd`](mm::Pgd), and `switch_mm`.
+//!
+//! Then let the CPU say whether it translates as the tables say: `armv7::check::agree`.
 //!
 //! Step 6 runs a routine that the linker has to place: `KEEP(*(.idmap.text))`, within one page, in what swapper maps to be
 //! executed.

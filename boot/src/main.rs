@@ -24,6 +24,7 @@ fn run(kernel: &'static Kernel) -> ! {
         tests::BULK,
         tests::DESCRIPTORS,
         tests::HARDWARE,
+        tests::CHECK,
         tests::DATA,
         tests::RUNS,
         tests::PERMISSIONS,

@@ -14,6 +14,7 @@ use crate::table::switch::Mmu;
 pub mod barrier;
 mod bulk;
 pub mod cache;
+pub mod check;
 pub mod cp15;
 pub mod mmu;
 pub mod offline;

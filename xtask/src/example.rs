@@ -19,7 +19,8 @@ pub const MACHINES: [(Format, &str, u32); 4] = [
 ];
 
 /// What it says, whatever else: each in one line.
-const SAID: [&str; 11] = [
+const SAID: [&str; 12] = [
+    " addresses as the tables say",
     "Count: exited with 0",
     "Grow: exited with 0",
     "child 3 saw 2, and has 330 now",

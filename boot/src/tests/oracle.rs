@@ -2,10 +2,11 @@
 //! own walk, and what [`inspect`](armv7a_mm::table::inspect) makes of the live registers and memory.
 
 use armv7a_mm::addr::{PhysAddr, VirtAddr};
+use armv7a_mm::armv7::check::{self, Outcome};
 use armv7a_mm::armv7::mmu::{self, Query};
-use armv7a_mm::attr::{Access, Attrs, MemoryType, Shareability};
-use armv7a_mm::format::control::{Answer, Registers};
-use armv7a_mm::format::{self, Active, Entry, FaultKind};
+use armv7a_mm::attr::{Access, MemoryType};
+use armv7a_mm::format::control::Registers;
+use armv7a_mm::format::{self, Active, Entry};
 use armv7a_mm::table::inspect::{
     Allocate, Cacheability, Inspector, Intent, Leaf, Memory, Request, Rights,
 };
@@ -16,25 +17,15 @@ use crate::kernel::kernel;
 use crate::live;
 use crate::memory::{Machine, machine};
 
-/// What an access comes to: where it goes, or the fault and the depth that it names.
-type Outcome = Result<PhysAddr, (FaultKind, Option<usize>)>;
-
 /// What the tables map an address to.
-#[derive(Clone, Copy, Debug)]
-pub struct Found {
-    phys: PhysAddr,
-    depth: usize,
-    leaf: format::Leaf,
-}
+type Found = walk::Translation<Active>;
 
 /// Who did not agree with the tables, and what both said.
 #[derive(Debug)]
 #[expect(dead_code, reason = "to be printed")]
 pub enum Disagreement {
-    /// The hardware, on an access.
-    Hardware { va: VirtAddr, query: Query, says: Outcome, tables: Outcome },
-    /// The hardware, on memory type or shareability.
-    Attributes { va: VirtAddr, says: Answer, tables: Attrs },
+    /// The hardware.
+    Hardware(check::Disagreement),
     /// The inspector, on an access.
     Inspector { va: VirtAddr, request: Request, says: Outcome, tables: Outcome },
     /// The inspector, on what a leaf means.
@@ -74,72 +65,40 @@ impl<'n, R: Fn(PhysAddr) -> Option<u32>> Oracle<'n, R> {
     /// # Errors
     /// The first [`Disagreement`].
     pub fn agree(&self, va: VirtAddr) -> Result<(), Disagreement> {
+        check::agree_at(&self.root, va).map_err(Disagreement::Hardware)?;
         let found = walk::translate(&self.root, va).map(|found| {
             let leaf = found.leaf().expect("the library writes no other");
-            Found { phys: found.phys, depth: found.depth, leaf }
+            (found, leaf)
         });
-        for query in Query::ALL {
-            let tables = self.outcome(va, found.as_ref(), query);
-            let answer = mmu::ask(va, query);
-            let says = answer.map(|answer| answer.address(va)).map_err(|f| (f.kind, f.depth));
-            if says != tables {
-                return Err(Disagreement::Hardware { va, query, says, tables });
-            }
-            let tables = found.map(|found| found.leaf.attrs);
-            if let (Ok(says), Some(tables)) = (answer, tables)
-                && !is_alike(&says, tables)
-            {
-                return Err(Disagreement::Attributes { va, says, tables });
-            }
-        }
         self.inspect(va, found.as_ref())
     }
 
-    fn inspect(&self, va: VirtAddr, found: Option<&Found>) -> Result<(), Disagreement> {
+    fn inspect(
+        &self,
+        va: VirtAddr,
+        found: Option<&(Found, format::Leaf)>,
+    ) -> Result<(), Disagreement> {
         for query in Query::ALL {
             let request = request(query);
-            let tables = self.outcome(va, found, query);
+            let tables = check::outcome(&self.root, va, query);
             let says = self.inspector.translate(va, request);
             let says = says.map(|found| found.pa).map_err(|f| (f.kind, Some(f.depth)));
             if says != tables {
                 return Err(Disagreement::Inspector { va, request, says, tables });
             }
         }
-        let accessible = found.filter(|found| found.leaf.attrs.access != Access::None);
+        let accessible = found.filter(|(_, leaf)| leaf.attrs.access != Access::None);
         match (self.inspector.walk(va), accessible) {
-            (Ok(says), Some(tables)) if !self.means(va, &says, tables) => {
+            (Ok(says), Some((tables, leaf))) if !self.means(va, &says, tables, leaf) => {
                 Err(Disagreement::Leaf { va, says, tables: *tables })
             }
             _ => Ok(()),
         }
     }
 
-    /// What the tables say that an access comes to.
-    fn outcome(&self, va: VirtAddr, found: Option<&Found>, query: Query) -> Outcome {
-        let Some(found) = found else {
-            return Err((
-                FaultKind::Translation,
-                walk::trace(&self.root, va).count().checked_sub(1),
-            ));
-        };
-        let attrs = found.leaf.attrs;
-        let user = matches!(query, Query::UserRead | Query::UserWrite);
-        let write = matches!(query, Query::KernelWrite | Query::UserWrite);
-        let kind = if attrs.access == Access::None {
-            FaultKind::Translation
-        } else if !attrs.young {
-            FaultKind::AccessFlag
-        } else if user && !attrs.user || write && attrs.access != Access::ReadWrite {
-            FaultKind::Permission
-        } else {
-            return Ok(found.phys);
-        };
-        Err((kind, Some(found.depth)))
-    }
-
     /// Whether the inspector's leaf means what the tables' does, execution by the kernel included.
-    fn means(&self, va: VirtAddr, says: &Leaf, tables: &Found) -> bool {
-        let attrs = tables.leaf.attrs;
+    fn means(&self, va: VirtAddr, says: &Leaf, tables: &Found, leaf: &format::Leaf) -> bool {
+        let attrs = leaf.attrs;
         let pxn = walk::trace(&self.root, va).any(|step| match step.entry {
             Entry::Table(table) => table.pxn,
             Entry::Leaf(leaf) => leaf.pxn,
@@ -157,9 +116,9 @@ impl<'n, R: Fn(PhysAddr) -> Option<u32>> Oracle<'n, R> {
         says.kernel == if pxn { data } else { all }
             && says.user == if attrs.user { all } else { Rights::empty() }
             && says.memory == memory(attrs.memory)
-            && says.share == shareability(attrs)
+            && says.share == check::shareability(attrs)
             && (says.global, says.young) == (attrs.global, attrs.young)
-            && says.contiguous == (Active::LPAE && tables.leaf.run)
+            && says.contiguous == (Active::LPAE && leaf.run)
             && says.kind.depth() == Some(tables.depth)
             && says.locate(va) == Some(tables.phys)
     }
@@ -171,27 +130,6 @@ fn request(query: Query) -> Request {
         Query::KernelWrite => Request::kernel(Intent::Write),
         Query::UserRead => Request::user(Intent::Read),
         Query::UserWrite => Request::user(Intent::Write),
-    }
-}
-
-/// Whether PAR names the memory that `attrs` ask for. In the classic format there is nothing to compare:
-/// QEMU leaves its attribute fields zero. Under LPAE it hands out the descriptor's SH where the manual has what
-/// the memory type makes of it.
-fn is_alike(says: &Answer, attrs: Attrs) -> bool {
-    let index = u32::from(attrs.memory.index());
-    let [low, high] = Active::REMAP;
-    let mair = if index < 4 { low >> (8 * index) } else { high >> (8 * (index - 4)) };
-    let shares = [attrs.share, shareability(attrs)];
-    !Active::LPAE || says.memory == mair as u8 && shares.contains(&says.share)
-}
-
-/// What no cache holds is outer shareable whatever the descriptor says: device memory everywhere, normal memory
-/// under LPAE (DDI 0406C B3.8.4).
-fn shareability(attrs: Attrs) -> Shareability {
-    match attrs.memory {
-        MemoryType::StronglyOrdered | MemoryType::Device => Shareability::Outer,
-        MemoryType::NonCacheable if Active::LPAE => Shareability::Outer,
-        _ => attrs.share,
     }
 }
 

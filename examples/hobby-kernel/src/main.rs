@@ -35,6 +35,8 @@
 #[cfg(not(target_arch = "arm"))]
 compile_error!("this kernel is for Arm: `cargo xtask run hobby-kernel`");
 
+use armv7a_mm::addr::VirtRange;
+use armv7a_mm::armv7::check;
 use armv7a_mm::format::{Active, Format};
 
 mod abi;
@@ -63,6 +65,11 @@ extern "C" fn main() -> ! {
     swapper::start().expect("the kernel's tables");
     console::start(devices::Registers::map(devices::UART).expect("the console"));
     println!("hobby-kernel on armv7a-mm, {} tables", Active::NAME);
+    // Of an address space, the same can be asked with its node.
+    match check::agree(&swapper::view().node(), VirtRange::ALL) {
+        Ok(asked) => println!("the CPU translates {asked} addresses as the tables say"),
+        Err(disagreement) => panic!("{disagreement}"),
+    }
     frames::FRAMES.lock().add(memory::frames());
     module::load().expect("the module");
     if measure::is_wanted() {
