@@ -14,10 +14,11 @@ fn main() {
     println!("cargo:rustc-link-arg-bin=hobby-kernel=-T{here}/kernel.ld");
     println!("cargo:rustc-link-arg-bin=programs=-T{here}/user/user.ld");
 
-    // A package's binary cannot be the input of another, so the compiler is called directly.
+    // A package's binary cannot be the input of another, so the compiler is called directly. Programs are ARM code, be the
+    // kernel Thumb: a system call's number goes in r7, which Thumb code has as its frame pointer.
     let image = Path::new(&variable("OUT_DIR")).join("programs.bin");
     let status = Command::new(variable("RUSTC"))
-        .args(["--edition=2024", "--target", &variable("TARGET")])
+        .args(["--edition=2024", "--target", "armv7a-none-eabi"])
         .args(["-Copt-level=2", "-Cpanic=abort", "-Clto=fat"])
         .arg(format!("-Clink-arg=-T{here}/user/user.ld"))
         .arg("-Clink-arg=--oformat=binary")

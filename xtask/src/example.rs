@@ -10,12 +10,13 @@ use crate::qemu::{self, Guest};
 use crate::verdict::Counts;
 use crate::{Outcome, image};
 
-/// Where it must run: format, CPU, number of CPUs.
-pub const MACHINES: [(Format, &str, u32); 4] = [
-    (Format::Classic, "cortex-a15", 1),
-    (Format::Classic, "cortex-a7", 4),
-    (Format::Lpae, "cortex-a15", 4),
-    (Format::Lpae, "cortex-a7", 1),
+/// Where it must run: format, code, CPU, number of CPUs.
+pub const MACHINES: [(Format, Code, &str, u32); 5] = [
+    (Format::Classic, Code::Fast, "cortex-a15", 1),
+    (Format::Classic, Code::Fast, "cortex-a7", 4),
+    (Format::Lpae, Code::Fast, "cortex-a15", 4),
+    (Format::Lpae, Code::Fast, "cortex-a7", 1),
+    (Format::Lpae, Code::Small, "cortex-a15", 1),
 ];
 
 /// What it says, whatever else: each in one line.
@@ -53,7 +54,7 @@ pub fn run(options: &BootOptions) -> Outcome<()> {
     }
     println!("{}", image::BUILDING);
     for &format in &options.formats {
-        let elf = Binary::HobbyKernel.build(format, Code::Fast)?;
+        let elf = Binary::HobbyKernel.build(format, options.code)?;
         println!("== {format}: {}", qemu::command_line(&options.guest, &elf));
         if options.guest.debugger {
             println!("   attach with: {}", qemu::debugger_command(&elf));
@@ -81,8 +82,8 @@ fn starts_elsewhere(machine: &str) -> Option<&str> {
 ///
 /// # Errors
 /// It does not build, or is red.
-pub fn pass(format: Format, guest: &Guest) -> Outcome<Counts> {
-    let elf = Binary::HobbyKernel.build(format, Code::Fast)?;
+pub fn pass(format: Format, code: Code, guest: &Guest) -> Outcome<Counts> {
+    let elf = Binary::HobbyKernel.build(format, code)?;
     let (said, ending) = qemu::run(guest, &elf, false)?;
     judge(format, &said, ending).inspect_err(|_| {
         println!("{}\n{}", image::shown(&elf), said.trim_end());

@@ -20,7 +20,11 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Task::Boot(options) => setup::ensure(&[options.code]).and_then(|()| boot(&options)),
-        Task::Run(options) => setup::ensure(&[options.code]).and_then(|()| example::run(&options)),
+        // Whatever the kernel is, its programs are ARM code.
+        Task::Run(options) => {
+            let codes = if options.code == Code::Fast { &[Code::Fast][..] } else { &Code::ALL };
+            setup::ensure(codes).and_then(|()| example::run(&options))
+        }
         Task::Build => setup::ensure(&[Code::Fast]).and_then(|()| build()),
         Task::Matrix(depth) => {
             let built = setup::ensure(&Code::ALL).and_then(|()| build());

@@ -275,9 +275,6 @@ fn parse_ours(ours: Vec<OsString>, for_qemu: Vec<OsString>) -> Result<Task, lexo
         Some("run") => match example.as_deref() {
             Some(name) if name == Binary::HobbyKernel.name() => match boot.guest.test {
                 Some(_) => Err("--test belongs to `boot`: the example has no self-tests".into()),
-                None if boot.code == Code::Small => {
-                    Err("--small belongs to `boot`: the example is compiled for speed".into())
-                }
                 None => Ok(Task::Run(boot)),
             },
             Some(name) => Err(format!("there is no example `{name}`: hobby-kernel").into()),

@@ -90,9 +90,10 @@ fn all() -> Vec<Stage> {
     }
     stages.push(stage("cargo test (the mutants tool)", mutants::tool_tests));
     stages.push(stage("QEMU, the quick half of the matrix", || matrix::run(Depth::Quick)));
-    for (format, cpu, cpus) in example::MACHINES {
-        stages.push(stage(&format!("hobby-kernel ({format}, {cpu}, {cpus} CPUs)"), move || {
-            example::pass(format, &Guest { cpu: cpu.into(), cpus, ..Guest::default() })
+    for (format, code, cpu, cpus) in example::MACHINES {
+        let name = format!("hobby-kernel ({format}, {code}, {cpu}, {cpus} CPUs)");
+        stages.push(stage(&name, move || {
+            example::pass(format, code, &Guest { cpu: cpu.into(), cpus, ..Guest::default() })
         }));
     }
     stages.push(stage("instruction counts", || {

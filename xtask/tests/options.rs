@@ -50,7 +50,6 @@ fn the_example_is_run_with_the_options_of_boot() {
         ("run hobby-kernel twice", "twice"),
         ("run hobby-kernel --test x", "--test"),
         ("run hobby-kernel --gdb", "--gdb"),
-        ("run hobby-kernel --small", "--small"),
     ] {
         assert!(read(line).is_err_and(|error| error.contains(says)), "{line}");
     }

@@ -83,8 +83,13 @@ pub fn load() -> Result<(), WindowError> {
 }
 
 /// Has the BL in the first word of `code`, which will run at `at`, go to `target`: R_ARM_CALL. Branches count from two
-/// instructions on.
+/// instructions on. Where the kernel is Thumb, its functions have odd addresses, and BLX takes BL's place, with bit 24 for
+/// half a word.
 fn relocate(code: &mut [u8], at: u32, target: u32) {
-    let words = (target.wrapping_sub(at + 8) as i32 >> 2) as u32;
+    let distance = target.wrapping_sub(at + 8);
+    let words = (distance as i32 >> 2) as u32;
     code[..3].copy_from_slice(&words.to_le_bytes()[..3]);
+    if target & 1 != 0 {
+        code[3] = 0xFA | (distance >> 1 & 1) as u8;
+    }
 }

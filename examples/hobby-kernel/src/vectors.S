@@ -61,6 +61,7 @@ overflow:
 // fn enter_user(registers: &Registers) -> !: the first program. What the stack held is forgotten. From the last word on,
 // as they may lie on that stack themselves, below where they go.
         .global enter_user
+        .type   enter_user, %function   // else a call from Thumb would not change the state
 enter_user:
         ldr     r1, =__stack_top
         sub     sp, r1, #{REGISTERS}
