@@ -179,7 +179,8 @@ pub enum Entry {
     Leaf(Leaf),
     /// An encoding that the manual reserves, or one that this crate never writes (memory both writable
     /// and executable, executable device memory, foreign domains, invalid words with content). An edit that meets it
-    /// refuses it. Where it is a table to the hardware, translations and edits of pages below go through it, too.
+    /// refuses it; traces and visits stop at it. Where it is a table to the hardware, translations and edits of pages below
+    /// go through it, too.
     Reserved,
 }
 

@@ -168,7 +168,8 @@ pub fn trace<F: Format, M: TableMemory>(
     steps.into_iter().flatten()
 }
 
-/// Calls `visit` for every leaf that maps an address in `range`, in order, until it breaks.
+/// Calls `visit` for every leaf that maps an address in `range`, in order, until it breaks. What lies behind words of
+/// unknown meaning ([`Entry::Reserved`]) is left out.
 pub fn visit<F: Format, M: TableMemory, B>(
     root: &Node<'_, F, M>,
     range: VirtRange,

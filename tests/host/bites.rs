@@ -120,6 +120,21 @@ fn freed_before_a_root_was_forgotten() {
     give_back(&pte);
 }
 
+/// Walk caches may lead from a root that left its TTBR to what is linked below it later.
+#[test]
+#[should_panic = "that walks may have cached"]
+fn freed_after_it_was_linked_to_a_root_that_left() {
+    let host = Host::new();
+    let [root, pte] = tree(&host, false);
+    host.dsb_ishst();
+    host.tlbiall();
+    host.dsb_ish();
+    host.deactivate(root.table());
+    link(&root, &pte);
+    store(&root, 0, 0);
+    give_back(&pte);
+}
+
 #[test]
 #[should_panic = "no table in use"]
 fn freed_twice() {

@@ -294,7 +294,7 @@ fn debts_of_three_spaces<F: Format>() {
         let mut pgds = [(); 3].map(|()| pgd(&host, &mut swapper));
         let none = host.counts();
         for (pgd, n) in pgds.iter_mut().zip(1..) {
-            // SAFETY: nobody runs in it.
+            // SAFETY: the host's TLBs are told of every address space.
             unsafe { pgd.set_asid(Some(Asid(n))) };
         }
         let mut debt: Option<Flush<'_, F, Host<F>>> = None;

@@ -69,7 +69,7 @@ pub(super) struct State {
     clock: u64,
     /// When the last DSB completed.
     completed: u64,
-    /// Stores up to this time were forgotten by a TLBI of everything, which the next DSB ISH completes.
+    /// Stores up to this time were forgotten by a TLBI of everything, or of an address space, which the next DSB ISH completes.
     forgetting: u64,
     /// Stores up to this time are forgotten.
     forgotten: u64,

@@ -162,8 +162,8 @@ impl Links {
         if let Some(old) = old {
             self.slots.remove(&slot);
             self.tables[old].incoming.retain(|&other| other != slot);
-            // From what was cut off before, no walk comes any more.
-            if live && self.tables[old].incoming.is_empty() {
+            // From what was cut off and forgotten before, no walk comes any more.
+            if (live || self.tables[id].exposed) && self.tables[old].incoming.is_empty() {
                 for id in self.subtree(old) {
                     self.tables[id].touched = clock;
                 }

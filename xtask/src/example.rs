@@ -11,11 +11,12 @@ use crate::verdict::Counts;
 use crate::{Outcome, image};
 
 /// Where it must run: format, code, CPU, number of CPUs.
-pub const MACHINES: [(Format, Code, &str, u32); 5] = [
+pub const MACHINES: [(Format, Code, &str, u32); 6] = [
     (Format::Classic, Code::Fast, "cortex-a15", 1),
     (Format::Classic, Code::Fast, "cortex-a7", 4),
     (Format::Lpae, Code::Fast, "cortex-a15", 4),
     (Format::Lpae, Code::Fast, "cortex-a7", 1),
+    (Format::Classic, Code::Small, "cortex-a7", 1),
     (Format::Lpae, Code::Small, "cortex-a15", 1),
 ];
 

@@ -43,7 +43,9 @@ fn the_example_is_run_with_the_options_of_boot() {
     let line = "run hobby-kernel --format lpae --cpu cortex-a7 --smp 4";
     assert_eq!(read(line), Ok(Task::Run(options.clone())));
     let line = "run --format lpae hobby-kernel --cpu cortex-a7 --smp 4";
-    assert_eq!(read(line), Ok(Task::Run(options)));
+    assert_eq!(read(line), Ok(Task::Run(options.clone())));
+    let options = BootOptions { code: Code::Small, ..options };
+    assert_eq!(read(&format!("{line} --small")), Ok(Task::Run(options)));
     for (line, says) in [
         ("run", "which example"),
         ("run other", "no example `other`"),

@@ -1,6 +1,7 @@
 //! RAM above the linear map, which nothing maps but what a test makes; above 4 GiB it takes more than 32 bits.
 
 use armv7a_mm::addr::{PhysAddr, VirtAddr, VirtRange};
+use armv7a_mm::armv7::check;
 use armv7a_mm::armv7::mmu::{self, Query};
 use armv7a_mm::attr::{Access, Attrs};
 use armv7a_mm::format::control::Registers;
@@ -141,6 +142,7 @@ fn supersections() {
         check!(unsafe { meet(VirtAddr(one.0 + offset), VirtAddr(other.0 + offset)) });
         check_eq!(support::read(below), 0x10_10_10_10, "below 4 GiB");
     }
+    check_eq!(check::agree_at(&space.node(), one), Ok(true));
     let answer = mmu::ask(one, Query::KernelWrite);
     check!(answer.is_ok_and(|answer| answer.supersection), "{answer:?}");
 }
