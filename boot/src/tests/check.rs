@@ -30,10 +30,16 @@ fn agree() {
     check!(matches!(asked, Ok(100..)), "{asked:?}");
     // Of a part: the ends of what is asked for, and of the page in it.
     let mut space = Space::new();
-    check_eq!(space.map(PAGE, Spare::new().page(), USER, LeafSizes::PAGES), Ok(()));
+    let [before, page] = [HERE.0, HERE.0 + 0x1000].map(|at| VirtRange::page(VirtAddr(at)));
+    check_eq!(space.map(page, Spare::new().page(), USER, LeafSizes::PAGES), Ok(()));
     space.enter();
-    let around = VirtRange::aligned(HERE, 21);
-    for (range, asked) in [(PAGE, 2), (around, 4), (VirtRange::page(VirtAddr(HERE.0 - 1)), 2)] {
+    for (range, asked) in [
+        (page, 2),
+        (before, 2),
+        (before.hull(page), 4),
+        (VirtRange::aligned(HERE, 21), 6),
+        (VirtRange::new(HERE, 1).unwrap_or(page), 1),
+    ] {
         check_eq!(check::agree(&space.node(), range), Ok(asked), "{range}");
     }
 }
