@@ -193,13 +193,18 @@ fn is_cut_short(answer: &Result<Answer, Fault>, cpu: Outcome, tables: Outcome) -
 /// the memory type makes of it. Of normal memory, what caches are told to allocate is left out: a CPU may do otherwise,
 /// and say so.
 fn is_alike(cpu: &Answer, attrs: Attrs) -> bool {
-    let index = u32::from(attrs.memory.index());
-    let [low, high] = Active::REMAP;
-    let mair = if index < 4 { low >> (8 * index) } else { high >> (8 * (index - 4)) };
+    let mair = mair(attrs.memory);
     let shares = [attrs.share, shareability(attrs)];
     let is_normal = mair & 0xF0 != 0;
     let told = if is_normal { 0xCC } else { 0xFF };
-    !Active::LPAE || (cpu.memory ^ mair as u8) & told == 0 && shares.contains(&cpu.share)
+    !Active::LPAE || (cpu.memory ^ mair) & told == 0 && shares.contains(&cpu.share)
+}
+
+/// MAIR's byte for memory of this type; under LPAE alone.
+pub fn mair(memory: MemoryType) -> u8 {
+    let [low, high] = Active::REMAP.map(u32::to_le_bytes);
+    let bytes = low.into_iter().chain(high);
+    bytes.into_iter().nth(memory.index().into()).unwrap_or_default()
 }
 
 /// Who sees writes to memory of these attributes in order. What no cache holds is outer shareable whatever the descriptor

@@ -11,6 +11,7 @@ use core::arch::{asm, global_asm};
 use core::fmt;
 
 use super::barrier::{SY, dsb};
+use super::mmu;
 use crate::addr::{PhysAddr, VirtAddr};
 use crate::attr::Asid;
 use crate::format::control::{Registers, sctlr};
@@ -111,7 +112,7 @@ pub unsafe fn store(routine_phys: PhysAddr, entry: PhysAddr, value: Raw) -> Resu
     Ok(())
 }
 
-/// Walks the tables at `root` from here on, under ASID 0 as [`mmu::set_root`](super::mmu::set_root) does, whatever sizes
+/// Walks the tables at `root` from here on, under ASID 0 as [`mmu::set_root`] does, whatever sizes
 /// their leaves have: the MMU is off in between.
 ///
 /// # Errors
@@ -125,7 +126,7 @@ pub unsafe fn store(routine_phys: PhysAddr, entry: PhysAddr, value: Raw) -> Resu
 ///   makes them.
 /// - CONTEXTIDR holds ASID 0 in the classic format, as it does unless a switch wrote another.
 pub unsafe fn set_root(routine_phys: PhysAddr, root: PhysAddr) -> Result<(), OutOfReach> {
-    super::mmu::assert_asid_0();
+    mmu::assert_asid_0();
     // SAFETY: the caller's promise.
     unsafe { run(reachable(routine_phys)?, 0, What::Root, Active::ttbr0(root, Asid(0))) };
     Ok(())

@@ -131,7 +131,7 @@ impl<'m, F: Format, M: Machine> Flush<'m, F, M> {
             // SAFETY: as above.
             unsafe { self.add_table(first, depth + 1) };
         }
-        self.wide = true;
+        // What it translated is too much to be forgotten page by page: walk caches forget the tables with it.
         if let Some(chain) = self.tables.get_mut(depth) {
             // SAFETY: as above.
             unsafe { chain.push::<F, M>(self.machine, Link::to_tree(top.table())) };

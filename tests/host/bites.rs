@@ -44,6 +44,13 @@ fn give_back(node: &Node<'_, Classic, Host<Classic>>) {
     unsafe { node.machine().free(node.table(), node.level()) }
 }
 
+/// What every CPU knows is forgotten.
+fn forget_all(host: &Host<Classic>) {
+    host.dsb_ishst();
+    host.tlbiall();
+    host.dsb_ish();
+}
+
 fn page(frame: u64, memory: MemoryType) -> u32 {
     let attrs = USER.with_memory(memory);
     let leaf = Leaf { frame: phys(frame), attrs, run: false, pxn: false };
@@ -59,9 +66,7 @@ fn not_without_reason() {
     let [root, pte] = tree(&host, true);
     store(&pte, 3, page(0x5000, NORMAL));
     store(&root, 0, 0);
-    host.dsb_ishst();
-    host.tlbiall();
-    host.dsb_ish();
+    forget_all(&host);
     give_back(&pte);
 }
 
@@ -112,9 +117,7 @@ fn freed_before_it_was_forgotten() {
 fn freed_before_a_root_was_forgotten() {
     let host = Host::new();
     let [root, pte] = tree(&host, true);
-    host.dsb_ishst();
-    host.tlbiall();
-    host.dsb_ish();
+    forget_all(&host);
     host.deactivate(root.table());
     store(&root, 0, 0);
     give_back(&pte);
@@ -126,9 +129,7 @@ fn freed_before_a_root_was_forgotten() {
 fn freed_after_it_was_linked_to_a_root_that_left() {
     let host = Host::new();
     let [root, pte] = tree(&host, false);
-    host.dsb_ishst();
-    host.tlbiall();
-    host.dsb_ish();
+    forget_all(&host);
     host.deactivate(root.table());
     link(&root, &pte);
     store(&root, 0, 0);
@@ -228,9 +229,7 @@ fn predicted_still() {
     let leaf = Leaf { frame: phys(0x5000), attrs, run: false, pxn: false };
     store(&pte, 3, Classic::encode(1, Entry::Leaf(leaf)).unwrap());
     store(&pte, 3, 0);
-    host.dsb_ishst();
-    host.tlbiall();
-    host.dsb_ish();
+    forget_all(&host);
     host.isb();
     host.assert_paid();
 }

@@ -70,6 +70,14 @@ impl<'n, R: Fn(PhysAddr) -> Option<u32>> Oracle<'n, R> {
             let leaf = found.leaf().expect("the library writes no other");
             (found, leaf)
         });
+        // QEMU's PAR has all of MAIR's byte, of which the check leaves out what another CPU may change.
+        if let (Some((_, leaf)), Ok(cpu)) = (&found, mmu::ask(va, Query::KernelRead))
+            && Active::LPAE
+            && cpu.memory != check::mair(leaf.attrs.memory)
+        {
+            let memory = check::Disagreement::Memory { va, cpu, tables: leaf.attrs };
+            return Err(Disagreement::Hardware(memory));
+        }
         self.inspect(va, found.as_ref())
     }
 
