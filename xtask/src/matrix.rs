@@ -100,7 +100,7 @@ pub fn machines(depth: Depth, directory: &Path) -> Outcome<Vec<Machine>> {
         virt::machines(depth),
         boards::machines(depth),
         reboot::machines(depth),
-        small::machines(),
+        small::machines(depth),
         vec![nested::machine(&directory)?],
         trees,
     ]

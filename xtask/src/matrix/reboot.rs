@@ -15,7 +15,7 @@ const MACHINES: [(&str, &str, &str, Option<u32>, &str); 4] = [
     ("vexpress-a15", "cortex-a15", "1G", Some(0x8234_5678), "out of the loop"),
 ];
 
-/// Each with four CPUs; in the quick half, each way of starting them once.
+/// Each with four CPUs; in the quick half the first, as Thumb's two CPUs come out of a loop there.
 pub fn machines(depth: Depth) -> Vec<Machine> {
     let machine = |(machine, cpu, memory, at, way): (&str, &str, &str, Option<u32>, &str)| {
         let load = at.map_or(Load::Kernel, |at| Load::Raw { image: at, entry: at });
@@ -42,7 +42,7 @@ pub fn machines(depth: Depth) -> Vec<Machine> {
         }
     };
     match depth {
-        Depth::Quick => [MACHINES[0], MACHINES[3]].map(machine).into(),
+        Depth::Quick => vec![machine(MACHINES[0])],
         Depth::Full => MACHINES.map(machine).into(),
     }
 }

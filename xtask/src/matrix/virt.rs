@@ -16,9 +16,12 @@ const GIC: [&str; 2] = ["2", "3"];
 const HIGHMEM: [&str; 2] = ["", ",highmem=off"];
 const RAW: [bool; 2] = [false, true];
 
-/// Any two columns' values meet, or any three's; but in the quick half eight CPUs meet 1 GiB of memory and the normal
-/// world alone: those that wait spin under QEMU, and four do for the rest. QEMU refuses RAM beyond 4 GiB with
-/// `highmem=off`, and for `max`, which it takes for a CPU of 32 physical address bits.
+/// Sizes of the quick half: the least, one that fits the linear map, one that does not, and one beyond 4 GiB.
+const QUICK_MEMORY: [u64; 4] = [64, 128, 1024, 8192];
+
+/// Any two columns' values meet, or any three's. In the quick half memory has few sizes, and eight CPUs meet 1 GiB and
+/// the normal world alone: those that wait spin under QEMU, and four do for the rest. QEMU refuses RAM beyond 4 GiB
+/// with `highmem=off`, and for `max`, which it takes for a CPU of 32 physical address bits.
 pub fn machines(depth: Depth) -> Vec<Machine> {
     let sizes =
         [CPUS.len(), MEMORY.len(), SMP.len(), WORLDS.len(), GIC.len(), HIGHMEM.len(), RAW.len()];
@@ -30,7 +33,8 @@ pub fn machines(depth: Depth) -> Vec<Machine> {
         let crowded =
             SMP[row[2]] == 8 && (MEMORY[row[1]] != 1024 || WORLDS[row[3]].contains("secure"));
         let narrow = CPUS[row[0]] == "max" || !HIGHMEM[row[5]].is_empty();
-        (!narrow || MEMORY[row[1]] <= 3072) && !(crowded && depth == Depth::Quick)
+        let full = crowded || !QUICK_MEMORY.contains(&MEMORY[row[1]]);
+        (!narrow || MEMORY[row[1]] <= 3072) && !(full && depth == Depth::Quick)
     });
     let near = matches!(depth, Depth::Full).then_some(0xC040_0000);
     let high = near.into_iter().chain([0xD040_0000]).map(at_kernel_addresses);
