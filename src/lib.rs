@@ -51,7 +51,7 @@
 //!    [`Swapper::new`](mm::Swapper::new), and all that the kernel uses mapped: above all its RAM, while
 //!    [sections](mm::Swapper::map) are to be had.
 //! 6. Out of the early map with the MMU off for a moment, since its leaves are larger than swapper's:
-//!    `armv7::offline::set_root`.
+//!    `armv7::offline::set_root`, which takes a layout's [split](mm::SwapperView::upper), too.
 //!
 //! 7. From the first [`pgd_alloc`](mm::Swapper::pgd_alloc) on, the abort handlers ask
 //!    [`do_translation_fault`](mm::do_translation_fault), or [`decide`](mm::decide), about kernel addresses: what swapper

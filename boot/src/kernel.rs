@@ -15,7 +15,7 @@ use armv7a_mm::mm::{
 };
 use armv7a_mm::table::edit::LeafSizes;
 use armv7a_mm::table::error::EditError;
-use armv7a_mm::table::flush::Flush;
+use armv7a_mm::table::walk;
 use spin::{Mutex, Once};
 
 use crate::board::Devices;
@@ -189,21 +189,15 @@ fn parts(ram_end: VirtAddr) -> impl Iterator<Item = (VirtRange, Access)> {
     .filter_map(|(range, access)| Some((range?, access)))
 }
 
-/// Leaves the early map, whose leaves have other sizes, by way of a pgd with an identity mapping.
+/// Leaves the early map, whose leaves have other sizes, with the MMU off for a moment.
 fn enter(kernel: &Kernel) {
     let routine = image::placement().phys(offline::routine());
-    let page = VirtRange::page(VirtAddr(routine.as_u64() as u32));
-    let mut pgd = kernel.swapper.lock().pgd_alloc().expect("the heap holds more than one pgd");
-    // SAFETY: no CPU runs on the pgd; early map, pgd and swapper map the kernel at the same addresses, and
-    // the first two the routine's page to itself.
-    unsafe {
-        let added = pgd.identity_mapping_add(page, Access::ReadExecute);
-        added.expect("nothing else is mapped in a new pgd");
-        let entered = offline::set_root(routine, pgd.root());
-        entered.expect("the image lies below 4 GiB");
-        mmu::set_root(kernel.view.node().table());
-        let flush = pgd.identity_mapping_del(page);
-        flush.map(Flush::pay).expect("it was just added");
-        pgd.pgd_free();
-    }
+    let (root, upper) = (kernel.view.node().table(), kernel.view.upper());
+    let there = walk::translate(&kernel.view.node(), VirtAddr(routine.as_u64() as u32));
+    let code = there.filter(|found| found.access() == Access::ReadExecute);
+    assert!(code.is_none_or(|found| found.phys == routine), "other code lies at {routine}");
+    // SAFETY: both map the kernel at the same addresses, and the early map the routine's page to itself, where swapper has
+    // no code, or the same.
+    let entered = unsafe { offline::set_root(routine, root, upper) };
+    entered.expect("the image lies below 4 GiB");
 }

@@ -70,17 +70,17 @@ static MAILBOXES: [Mailbox; MAX_CPUS] = [const {
 /// The CPUs that run; when dropped, the first alone does.
 pub struct Team {
     cpus: Cpus,
-    /// Maps the page to itself by which CPUs come and go.
+    /// Maps the page to itself by which CPUs go that no firmware switches off.
     door: Option<Pgd>,
 }
 
-/// The page by which CPUs come and go, mapped to itself.
+/// The page by which CPUs go, mapped to itself.
 pub fn doorway() -> VirtRange {
     let routine = image::placement().phys(secondary::routine());
     VirtRange::page(VirtAddr(routine.as_u64() as u32))
 }
 
-/// The root of the pgd that maps [`doorway`]: what a CPU needs that leaves.
+/// The root of the pgd that maps [`doorway`].
 static DOOR: AtomicU32 = AtomicU32::new(0);
 
 impl Team {
@@ -100,15 +100,11 @@ impl Team {
                 _ => "other CPUs, if there are any, are not this image's to start",
             });
         }
-        let mut door = kernel().swapper.lock().pgd_alloc().expect("the heap holds a pgd");
-        // SAFETY: no CPU runs on it yet.
-        let added = unsafe { door.identity_mapping_add(doorway(), Access::ReadExecute) };
-        added.expect("nothing else is mapped in a new pgd");
-        DOOR.store(door.root().as_u64() as u32, Release);
         // From here on what one CPU forgets, all forget.
         // SAFETY: more is forgotten than before.
         unsafe { machine().set_smp(true) };
-        let team = Self { cpus, door: Some(door) };
+        let door = if matches!(cpus::way(), Way::Psci(_)) { None } else { Some(door()) };
+        let team = Self { cpus, door };
         for number in 1..team.size() {
             team.start(number);
         }
@@ -133,12 +129,10 @@ impl Team {
     /// Starts one CPU, and waits for it.
     fn start(&self, number: usize) {
         let (mailbox, affinity) = (&MAILBOXES[number], self.cpus.as_slice()[number]);
-        let Some(door) = &self.door else { return };
-        let (identity, root) = (door.node(), kernel().view.node());
+        let root = kernel().view.node();
         let stack = image::stacks_of(number).next().map(|(_, stack)| stack.last().0 + 1);
         let startup = Startup::new(
             image::placement().phys(secondary::routine()),
-            &identity,
             &root,
             VirtAddr(stack.unwrap_or_default()),
             arrive,
@@ -147,9 +141,10 @@ impl Team {
         let startup = startup.expect("the image lies below 4 GiB");
         // SAFETY: the CPU is away, so the mailbox is this one's.
         let startup = unsafe { (*mailbox.startup.get()).insert(startup) };
-        startup.publish(&identity, &root);
+        startup.publish(&root);
         let record = image::placement().phys(VirtAddr(&raw const *startup as u32));
-        // SAFETY: the door maps the routine to itself, the record is published, maintenance is broadcast.
+        // SAFETY: swapper has no code of the kernel's at the routine's physical address but, at most, the routine itself; the
+        // record is published, maintenance is broadcast.
         unsafe { cpus::start(affinity, record) };
         self.wait(number, "does not start", || mailbox.state.load(Acquire) == READY);
         cpus::started(affinity);
@@ -236,6 +231,16 @@ impl Drop for Team {
             door.pgd_free();
         }
     }
+}
+
+/// A pgd that maps [`doorway`].
+fn door() -> Pgd {
+    let mut door = kernel().swapper.lock().pgd_alloc().expect("the heap holds a pgd");
+    // SAFETY: no CPU runs on it yet.
+    let added = unsafe { door.identity_mapping_add(doorway(), Access::ReadExecute) };
+    added.expect("nothing else is mapped in a new pgd");
+    DOOR.store(door.root().as_u64() as u32, Release);
+    door
 }
 
 /// Where a CPU arrives: on its SVC stack, in swapper.

@@ -1,13 +1,14 @@
 //! CPUs that come and go: from a physical address, MMU and caches off, into the tables that the others run on, and back
 //! to a physical address.
 //!
-//! A CPU that starts cannot be where the kernel is linked, and there is one place alone where it can turn the MMU on: a
-//! page that is mapped to itself. So it gets a pgd with an identity mapping of [`routine`]'s, and leaves it at once:
+//! A CPU that starts cannot be where the kernel is linked. It turns the MMU on where it is, in the kernel's own tables; the
+//! next fetch finds nothing there, and the abort that it takes is the jump to the link address, as in
+//! [`offline`](super::offline):
 //!
 //! ```text
 //! PSCI's CPU_ON, or a mailbox ─▶ routine(), r0 = a Startup, physical
-//!    SVC mode ─▶ own caches clean, coherent ─▶ caches, predictor, TLB empty ─▶ registers ─▶ MMU on, in `identity`
-//!    ─▶ link address ─▶ `root` ─▶ TLB empty again ─▶ entry(argument), on its stack
+//!    SVC mode ─▶ own caches clean, coherent ─▶ caches, predictor, TLB empty ─▶ registers ─▶ MMU on, in `root`
+//!    ─▶ prefetch abort ─▶ link address ─▶ TLB empty again ─▶ entry(argument), on its stack
 //! ```
 //!
 //! It builds no table and writes no memory before `entry` runs, so it may come as often as it likes, with others or
@@ -15,13 +16,10 @@
 //!
 //! # What starts it has to do
 //! 1. `Armv7::set_smp(true)`: from now on maintenance reaches others.
-//! 2. Map the page of [`routine`]'s physical address to itself for privileged execution, in a pgd of its own
-//!    (`Pgd::identity_mapping_add`). Nothing that the kernel has there may be needed before `root` is walked.
-//! 3. [`Startup::new`] and [`Startup::publish`]: the CPU reads the record, and the tables, with its caches off or still
+//! 2. [`Startup::new`] and [`Startup::publish`]: the CPU reads the record, and the tables, with its caches off or still
 //!    empty.
-//! 4. Start it at [`routine`]'s physical address with the record's in r0. A CPU that waits in a loop of the kernel's own
+//! 3. Start it at [`routine`]'s physical address with the record's in r0. A CPU that waits in a loop of the kernel's own
 //!    goes where the record's first word says.
-//! 5. Once `entry` runs, delete the identity mapping and pay its flush.
 //!
 //! # The way back
 //! [`leave`] turns MMU and data cache off for good, cleans what the cache holds, takes no part in coherency any
@@ -70,9 +68,8 @@ global_asm!(
     "ldr r1, [r8, #{TTBCR}]",
     "mcr p15, 0, r1, c2, c0, 2",  // TTBCR
     "isb",                        // EAE decides what the next registers are
-    "ldrd r2, r3, [r8, #{IDENTITY}]",
+    "ldrd r2, r3, [r8, #{ROOT}]",
     "ldrd r4, r5, [r8, #{TTBR1}]",
-    "ldrd r6, r7, [r8, #{ROOT}]",     // TTBR0, later
     ".if {LPAE}",
     "mcrr p15, 0, r2, r3, c2",    // TTBR0
     "mcrr p15, 1, r4, r5, c2",    // TTBR1
@@ -95,21 +92,26 @@ global_asm!(
     "movw r3, #:lower16:{DECIDES}",
     "movt r3, #:upper16:{DECIDES}",
     "bic r1, r1, r3",
-    "orr r1, r1, r2",
-    "movw r12, #:lower16:.Larmv7a_mm_high",
-    "movt r12, #:upper16:.Larmv7a_mm_high",
+    "orr r5, r1, r2",
+    "bic r1, r5, #{V}",
+    "bic r1, r1, #{TE}", // exceptions by VBAR, in ARM state, until the MMU is on
+    "movw r12, #:lower16:.Larmv7a_mm_secondary_vectors",
+    "movt r12, #:upper16:.Larmv7a_mm_secondary_vectors",
+    "mrc p15, 0, r4, c12, c0, 0", // VBAR
+    "mcr p15, 0, r12, c12, c0, 0",
+    "add r12, r12, #{HIGH}",
+    "isb",
     "mcr p15, 0, r1, c1, c0, 0",  // SCTLR
     "isb",
-    "bx r12",
-    // The same page at its link address. Out of the identity mapping, and what was translated by it is forgotten, as is
-    // all that was looked up before this CPU was coherent.
-    ".Larmv7a_mm_high:",
-    ".if {LPAE}",
-    "mcrr p15, 0, r6, r7, c2",    // TTBR0
-    ".else",
-    "mcr p15, 0, r6, c2, c0, 0",
-    ".endif",
-    "isb",
+    "bx r12", // if the page is mapped to itself; else by the abort
+    ".balign 32",
+    ".Larmv7a_mm_secondary_vectors:",
+    ".space 0xC",
+    "cps #0x13", // prefetch abort
+    // The same page at its link address. What was looked up before this CPU was coherent is forgotten.
+    ".org .Larmv7a_mm_secondary_vectors + {HIGH}",
+    "mcr p15, 0, r4, c12, c0, 0", // VBAR
+    "mcr p15, 0, r5, c1, c0, 0",  // SCTLR
     "mov r0, #0",
     "mcr p15, 0, r0, c8, c7, 0",  // TLBIALL
     "mcr p15, 0, r0, c7, c5, 6",  // BPIALL
@@ -145,10 +147,12 @@ global_asm!(
     ".org armv7a_mm_secondary + 512",
     ".previous",
     M = const sctlr::M,
+    V = const sctlr::V,
+    TE = const sctlr::TE,
     DECIDES = const DECIDES,
+    HIGH = const 0x10, // behind the vector of prefetch aborts
     LPAE = const Active::LPAE as u32,
     TTBCR = const offset_of!(Startup, ttbcr),
-    IDENTITY = const offset_of!(Startup, identity),
     TTBR1 = const offset_of!(Startup, ttbr1),
     ROOT = const offset_of!(Startup, root),
     DACR = const offset_of!(Startup, dacr),
@@ -180,7 +184,6 @@ pub struct Startup {
     /// First, for loops in which CPUs wait.
     routine: u32,
     ttbcr: u32,
-    identity: u64,
     ttbr1: u64,
     root: u64,
     dacr: u32,
@@ -192,31 +195,28 @@ pub struct Startup {
 }
 
 impl Startup {
-    /// A CPU that starts with this turns the MMU on in `identity`, walks `root` under ASID 0 from then on, and calls
-    /// `entry(argument)` with the stack pointer at `stack`, in SVC mode, all interrupts masked. Registers that decide how
-    /// addresses are translated are then as on this CPU; VBAR, CPACR and the other modes' stacks are for `entry` to set.
+    /// A CPU that starts with this walks `root` under ASID 0, and calls `entry(argument)` with the stack pointer at
+    /// `stack`, in SVC mode, all interrupts masked. Registers that decide how addresses are translated are then as on this
+    /// CPU, user space [closed](super::uaccess) if it is here; VBAR, CPACR and the other modes' stacks are for `entry` to
+    /// set.
     ///
-    /// `routine_phys` is the physical address of [`routine`]. `stack` is the address behind the stack's last byte, a multiple
-    /// of 8 (AAPCS); `root` maps it, as well as the page of [`routine`] and `entry`.
+    /// `routine_phys` is the physical address of [`routine`]: in `root` it is mapped to itself, or nothing can be executed
+    /// there by the kernel. `stack` is the address behind the stack's last byte, a multiple of 8 (AAPCS); `root` maps it, as
+    /// well as the page of [`routine`] and `entry`.
     ///
     /// # Errors
     /// [`OutOfReach`] if the routine lies beyond 4 GiB.
     pub fn new<M: TableMemory>(
         routine_phys: PhysAddr,
-        identity: &Node<'_, Active, M>,
         root: &Node<'_, Active, M>,
         stack: VirtAddr,
         entry: extern "C" fn(u32) -> !,
         argument: u32,
     ) -> Result<Self, OutOfReach> {
         let state = WalkState::read();
-        // An identity mapping is TTBR0's, which closing user space closes as a whole under LPAE: `entry` does that.
-        let ttbcr =
-            if Active::LPAE { Active::with_user_open(state.ttbcr, true) } else { state.ttbcr };
         Ok(Self {
             routine: reachable(routine_phys)?,
-            ttbcr,
-            identity: Active::ttbr0(identity.table(), Asid(0)),
+            ttbcr: state.ttbcr,
             ttbr1: state.ttbr1,
             root: Active::ttbr0(root.table(), Asid(0)),
             dacr: state.dacr,
@@ -230,25 +230,15 @@ impl Startup {
 
     /// Makes the record, and the table entries that the CPU's first walks read, visible to a CPU whose caches are off.
     ///
-    /// `identity` and `root` are those of [`new`](Self::new). The record lies below 4 GiB physically, as the CPU reads it
+    /// `root` is that of [`new`](Self::new). The record lies below 4 GiB physically, as the CPU reads it
     /// with its MMU off, and neither moves nor changes until `entry` runs.
-    pub fn publish<M: TableMemory>(
-        &self,
-        identity: &Node<'_, Active, M>,
-        root: &Node<'_, Active, M>,
-    ) {
+    pub fn publish<M: TableMemory>(&self, root: &Node<'_, Active, M>) {
         cache::flush_to_coherency((&raw const *self).cast(), size_of::<Self>());
-        let high = routine();
-        for (tree, at) in [
-            (identity, VirtAddr(self.routine)),
-            (identity, high),
-            (root, high),
-            (root, VirtAddr(self.entry)),
-            (root, VirtAddr(self.stack.wrapping_sub(4))),
-        ] {
-            for step in walk::trace(tree, at) {
+        let before_the_stack = self.stack.wrapping_sub(4);
+        for at in [self.routine, routine().0, self.entry, before_the_stack].map(VirtAddr) {
+            for step in walk::trace(root, at) {
                 let offset = step.index << step.level.entry_shift;
-                let entry = tree.machine().virt(step.table).wrapping_add(offset);
+                let entry = root.machine().virt(step.table).wrapping_add(offset);
                 cache::flush_to_coherency(entry, size_of::<Raw>());
             }
         }

@@ -16,7 +16,8 @@ global_asm!(
     ".balign 4",
     // From any privileged mode to SVC, interrupts masked. Changes r0 and r1; FIQ mode has its own r8 to r12.
     // What the hypervisor's registers hold at reset is unknown but for some bits of HDCR and HCPTR (DDI 0406C
-    // B1.9.1): nothing is to trap, and the guest sees the CPU as it is.
+    // B1.9.1): nothing is to trap, the guest sees the CPU as it is, and all CPUs have one VMID, as broadcast TLB
+    // maintenance reaches its own alone (B3.10.6).
     ".global armv7a_mm_to_svc",
     ".type armv7a_mm_to_svc, %function",
     "armv7a_mm_to_svc:",
@@ -32,6 +33,7 @@ global_asm!(
     "mcr p15, 4, r0, c1, c1, 0",  // HCR
     "mcr p15, 4, r0, c1, c1, 3",  // HSTR
     "mcrr p15, 4, r0, r0, c14",   // CNTVOFF
+    "mcrr p15, 6, r0, r0, c2",    // VTTBR: VMID
     "movw r0, #0x33FF",           // its bits that are one
     "mcr p15, 4, r0, c1, c1, 2",  // HCPTR
     "mrc p15, 4, r0, c1, c1, 1",  // HDCR: HPMN stays

@@ -83,7 +83,8 @@ impl<'m, F: Format, M: TableMemory> SwapperView<'m, F, M> {
     }
 
     /// How TTBR1 is to share the address space, and the table that its walks start at, for
-    /// `armv7::mmu::set_split`: the root, or the one pmd above the border. `None` where the layout has no split.
+    /// `armv7::offline::set_root` or `mmu::set_split`: the root, or the one pmd above the border. `None` where the layout
+    /// has no split.
     pub fn upper(&self) -> Option<(&'static Split, PhysAddr)> {
         let split = self.layout().split::<F>()?;
         let root = self.node();

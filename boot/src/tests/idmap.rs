@@ -50,19 +50,21 @@ fn remove(space: &mut Space) -> Result<(), EditError> {
     unsafe { space.identity_mapping_del(routine()) }.map(|flush| flush.pay())
 }
 
-/// Runs the routine itself, on to the tables at `root`, with `before` in r4 to r11; what is in them afterwards.
-/// No Rust function in between keeps them.
+/// Runs the routine itself, on to the tables at `root`, with `before` in r4 to r11, TTBR1 the first of them; what is in
+/// them afterwards. No Rust function in between keeps them.
 fn with_registers(before: &[u32; 8], root: PhysAddr) -> [u32; 8] {
     let mut after = [0; 8];
     let ttbr0 = Active::ttbr0(root, Asid(0));
     dsb(SY);
-    // SAFETY: the space in use and the next map the routine to itself, and the kernel alike: with r1 = 0 the routine
-    // loads TTBR0 from r2 and r3. Interrupts are masked. What is changed here is put back, or given up.
+    // SAFETY: the space in use maps the routine to itself, the next too or has nothing there, and the kernel is alike: with
+    // r1 = 0 the routine loads TTBR0 from r2 and r3, TTBR1 from r4 and r5, and TTBCR from r0. Interrupts are masked. What is
+    // changed here is put back, or given up.
     unsafe {
         asm!(
             "push {{r4-r11}}",
             "push {{r0, r1}}",
             "ldm r0, {{r4-r11}}",
+            "mrc p15, 0, r0, c2, c0, 2", // TTBCR
             "mov r1, #0",
             "blx r12",
             "pop {{r0, r1}}",
@@ -103,12 +105,17 @@ fn off_and_on() {
         unsafe { words.add(i).write(pattern(i)) };
     }
     let state = (WalkState::read(), vectors::base(), cpsr() & MASKS);
-    let registers = [4, 5, 6, 7, 8, 9, 10, 11].map(|i| 0x1111_1111 * i);
+    let mut registers = [4, 5, 6, 7, 8, 9, 10, 11].map(|i| 0x1111_1111 * i);
+    (registers[0], registers[1]) = (state.0.ttbr1 as u32, (state.0.ttbr1 >> 32) as u32);
     let other = self::space();
-    for next in [&other, &space, &other, &space] {
-        check_eq!(with_registers(&registers, next.root()), registers);
-        check_eq!(mmu::root(), next.root());
+    // Swapper does not map the routine to itself.
+    let swapper = kernel().view.node().table();
+    for next in [other.root(), space.root(), other.root(), swapper] {
+        check_eq!(with_registers(&registers, next), registers);
+        check_eq!(mmu::root(), next);
+        check_eq!((vectors::base(), cpsr() & MASKS), (state.1, state.2));
     }
+    space.enter();
     drop(other);
     check_eq!((WalkState::read(), vectors::base(), cpsr() & MASKS), state);
     // SAFETY: as above.
@@ -136,7 +143,7 @@ fn between() {
             // SAFETY: the mode is this one, and no abort is waiting. Both map the routine to itself, and the kernel alike.
             let gone = unsafe {
                 asm!("msr cpsr_cx, {}", in(reg) masks, options(nostack));
-                offline::set_root(routine, space.root())
+                offline::set_root(routine, space.root(), None)
             };
             check_eq!(gone, Ok(()));
             check_eq!(cpsr() & MASKS, masks);

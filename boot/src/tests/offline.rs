@@ -27,7 +27,7 @@ fn routine() -> PhysAddr {
 
 /// A space, entered, with the routine's page mapped to itself; `None` where that lies among the kernel's
 /// addresses.
-fn with_identity() -> Option<Space> {
+pub fn with_identity() -> Option<Space> {
     if !LAYOUT.user().encloses(idmap::routine()) {
         return None;
     }

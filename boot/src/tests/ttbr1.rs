@@ -4,6 +4,7 @@ use core::ops::ControlFlow;
 
 use armv7a_mm::addr::{PhysAddr, VirtAddr, VirtRange};
 use armv7a_mm::armv7::mmu::{self, WalkState};
+use armv7a_mm::armv7::offline;
 use armv7a_mm::attr::{Access, Attrs};
 use armv7a_mm::format::control::Registers;
 use armv7a_mm::format::{Active, FaultKind, Format, Split};
@@ -14,11 +15,11 @@ use armv7a_mm::table::walk;
 
 use super::support::{self, Random, Space, Spare};
 use super::world::World;
-use super::{oracle, windows};
+use super::{offline as identity_mapped, oracle, windows};
 use crate::faults::FaultRecord;
 use crate::harness::Test;
 use crate::kernel::{judge_faults, kernel};
-use crate::{check, check_eq, head, probe, skip};
+use crate::{check, check_eq, head, image, probe, skip};
 
 /// The tests.
 pub const TESTS: &[Test] = &[
@@ -26,6 +27,7 @@ pub const TESTS: &[Test] = &[
     Test { name: "ttbr1::from-2-gib-window-at-the-border", run: window_at_border },
     Test { name: "ttbr1::from-3-gib-window-below", run: upper_gib },
     Test { name: "ttbr1::from-3-gib-no-window", run: upper_gib_whole },
+    Test { name: "ttbr1::entered-with-the-mmu-off", run: entered },
 ];
 
 /// This kernel's linear map stays where it is linked, whatever else a layout says.
@@ -83,6 +85,27 @@ impl Drop for Shared {
         unsafe { mmu::set_split(None) };
         judge_faults(true);
     }
+}
+
+/// As an early map is left for such a layout.
+fn entered() {
+    let Some(split) = BORDER.split::<Active>() else {
+        skip!("TTBR1 has no border there in this format");
+    };
+    let Some(_space) = identity_mapped::with_identity() else {
+        skip!("the image lies at the kernel's addresses")
+    };
+    let world = World::new(&BORDER);
+    let routine = image::placement().phys(offline::routine());
+    judge_faults(false);
+    // SAFETY: the space in use maps the routine's page to itself, the world nothing there, and the kernel as it is.
+    let entered = unsafe { offline::set_root(routine, world.root(), world.view().upper()) };
+    let shared = Shared;
+    check_eq!(entered, Ok(()));
+    registers(split, &world);
+    everything_agrees(&world);
+    drop(shared);
+    check_eq!(mmu::root(), kernel().view.node().table());
 }
 
 fn live_in(layout: &'static Layout) {

@@ -1,6 +1,5 @@
 //! `swapper_pg_dir`: the kernel's tables, built by the library from what memory.rs knows, and entered.
 
-use armv7a_mm::addr::{VirtAddr, VirtRange};
 use armv7a_mm::armv7::{mmu, offline};
 use armv7a_mm::attr::{Access, Attrs};
 use armv7a_mm::format::Active;
@@ -70,7 +69,9 @@ pub fn start() -> Result<(), EditError> {
         // SAFETY: each part is used as it is mapped here, and lies where the early map has it.
         unsafe { swapper.map(part, phys(part.start()), attrs, LeafSizes::LARGEST)? };
     }
-    enter(&mut swapper)?;
+    enter(&swapper);
+    // As the first pgd_alloc would: what it links for good is no program's memory.
+    swapper.seal()?;
     VIEW.call_once(|| swapper.view());
     let contexts = Contexts::new(&mut swapper)?;
     CONTEXTS.call_once(|| contexts);
@@ -78,19 +79,11 @@ pub fn start() -> Result<(), EditError> {
     Ok(())
 }
 
-/// Leaves the early map. Its leaves have other sizes than swapper's, so the MMU must be off in between: on a page where
-/// virtual and physical address are the same, in an address space made for this moment.
-fn enter(swapper: &mut Swapper) -> Result<(), EditError> {
+/// Leaves the early map. Its leaves have other sizes than swapper's, so the MMU must be off in between.
+fn enter(swapper: &Swapper) {
     let routine = phys(offline::routine());
-    let page = VirtRange::page(VirtAddr(routine.as_u64() as u32));
-    let mut pgd = swapper.pgd_alloc()?;
-    // SAFETY: early map, pgd and swapper have the kernel at the same addresses, the first two the routine's page, too.
-    unsafe {
-        pgd.identity_mapping_add(page, Access::ReadExecute)?;
-        offline::set_root(routine, pgd.root()).expect("the image lies below 4 GiB");
-        mmu::set_root(swapper.root());
-        pgd.identity_mapping_del(page)?.pay();
-        pgd.pgd_free();
-    }
-    Ok(())
+    // SAFETY: both have the kernel at the same addresses, and the early map has the routine's page where it is. There
+    // swapper has nothing to execute.
+    let entered = unsafe { offline::set_root(routine, swapper.root(), swapper.view().upper()) };
+    entered.expect("the image lies below 4 GiB");
 }

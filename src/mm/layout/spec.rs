@@ -105,7 +105,8 @@ impl LayoutSpec {
         Self::with_window(border.wrapping_add(Self::WINDOW), border)
     }
 
-    /// The same layout, with TTBR1 in charge from `border` on.
+    /// The same layout, with TTBR1 in charge from `border` on. The CPU learns of it from
+    /// [`SwapperView::upper`](crate::mm::SwapperView::upper), when its tables are entered.
     #[must_use]
     pub const fn split_at(self, border: u32) -> Self {
         Self { ttbr1: Some(border), ..self }

@@ -192,8 +192,8 @@ fn b59_a_cpu_that_starts_stores_nothing() {
         });
         assert_eq!(stores.count(), 0, "{path}");
     }
-    let high = routine(SECONDARY, ".Larmv7a_mm_high", "bx r9");
-    assert_eq!(writes(&high), ["TTBR0", "TTBR0", "isb", "TLBIALL", "BPIALL", "dsb", "isb"]);
+    let high = routine(SECONDARY, ".Larmv7a_mm_secondary_vectors", "bx r9");
+    assert_eq!(writes(&high), ["VBAR", "SCTLR", "TLBIALL", "BPIALL", "dsb", "isb"]);
 }
 
 /// What a CPU reads before it is coherent is in memory when it starts, and maintenance reaches it from then on.
@@ -206,7 +206,7 @@ fn b61_tables_are_clean_before_a_cpu_starts() {
     assert_eq!(order(body, &words), wanted);
     let team = code("boot/src/team.rs");
     let gather = between(&team, "pub fn gather", "\n    }\n");
-    let steps = ["identity_mapping_add(", "set_smp(true)", "team.start("];
+    let steps = ["set_smp(true)", "team.start("];
     assert_eq!(order(gather, &steps), steps);
     let start = between(&team, "fn start(", "\n    }\n");
     let steps = [".publish(", "cpus::start("];

@@ -103,9 +103,9 @@ fn live(sizes: LeafSizes) {
     check_eq!(mmu::translate(at, Query::KernelRead), Ok(PhysAddr::from_u32(at.0)));
     check!(mmu::translate(at, Query::UserRead).is_err());
     check_eq!(readable(), all());
+    let phys = image::placement().phys(offline::routine());
     // SAFETY: the pgd in use maps the routine's page to itself, and stays in use.
-    let through =
-        unsafe { offline::set_root(image::placement().phys(offline::routine()), space.root()) };
+    let through = unsafe { offline::set_root(phys, space.root(), None) };
     check_eq!(through, Ok(()));
     check_eq!(readable(), all(), "after the MMU was off");
 
