@@ -263,13 +263,29 @@ impl Attrs {
         }
     }
 
-    /// Writable: at once where it is dirty already, else after the fault that notes it.
+    /// Writable: at once where it is dirty already, else after the fault that notes it. For memory that only this mapping
+    /// has: what is shared until written ([`mkcow`](Self::mkcow)) is dirty as a rule, and would be written at once; see
+    /// [`mprotect`](Self::mprotect).
     #[must_use]
     pub const fn mkwrite(self) -> Self {
         Self {
             access: if self.is_dirty() { self.access.writable() } else { self.access },
             marks: self.marks.union(Marks::WRITE),
             ..self
+        }
+    }
+
+    /// With another access, as `mprotect` has it: what is writable already stays so, and what is to become writable takes a
+    /// fault first ([`may_write`](Self::may_write)), as it may be shared, or watched for writes; any other access ends
+    /// writing for good. What is dirty stays dirty.
+    #[must_use]
+    pub const fn mprotect(self, access: Access) -> Self {
+        match (access, self.access) {
+            (Access::ReadWrite, Access::ReadWrite) => self,
+            (Access::ReadWrite, _) => {
+                Self { access: Access::Read, marks: self.marks.union(Marks::WRITE), ..self }
+            }
+            _ => Self { access, ..self.wrprotect() },
         }
     }
 }

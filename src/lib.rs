@@ -41,6 +41,8 @@
 //!    cache goes on, where the CPU has that bit: `armv7::start` has a routine for each.
 //! 2. An early map, zeroed first: RAM at its link address, and the code that runs where it is, by
 //!    [`EARLY_LEAF`](format::control::Registers::EARLY_LEAF)s. Then a DSB.
+//!    A device, if it is needed so early, by what [`encode`](format::Format::encode) makes of
+//!    [`Attrs::device`](attr::Attrs::device).
 //! 3. Registers (DDI 0406C B3.2.4): ICIALLU, BPIALL, TLBIALL, DSB, ISB; CONTEXTIDR = 0;
 //!    [`TTBCR`](format::control::Registers::TTBCR); ISB, as it decides what the next registers are; TTBR0, the root with
 //!    [`TTBR_WALK`](format::control::Registers::TTBR_WALK); [`DACR`](format::control::Registers::DACR), not under LPAE;
@@ -75,7 +77,7 @@
 //! 6. **Nobody writes or frees through a mark**: what [`Owner::Swapper`](format::Owner) names is swapper's.
 //! 7. **A copy of a swapper entry is absent or right**: once sealed, an entry that pgds copy goes from
 //!    absent to a table, once.
-//! 8. **No writable memory is executable**, nor any device: [`Access`](attr::Access) has no word for it.
+//! 8. **No mapping is writable and executable**, nor any device executable: [`Access`](attr::Access) has no word for it.
 //! 9. **An edit reads the ASID behind its stores and a DSB**: the space may be given another one while the edit goes on.
 //!
 //! # Example

@@ -4,7 +4,7 @@
 use core::ops::RangeInclusive;
 
 use super::barrier::{ISH, dsb, isb};
-use super::cp15::{CTR, DCCIMVAC, DCCMVAU, ICIMVAU};
+use super::cp15::{CTR, DCCIMVAC, DCCMVAC, DCCMVAU, DCIMVAC, ICIMVAU};
 use super::tlb::forget_predictions;
 
 /// Bytes of the shortest data or unified cache line (CTR.DminLine, DDI 0406C B4.1).
@@ -13,7 +13,8 @@ pub fn data_line() -> usize {
     4 << (CTR::read() >> 16 & 0xF)
 }
 
-/// Bytes of the shortest instruction cache line (CTR.IminLine).
+/// Bytes of the shortest instruction cache line of this CPU (CTR.IminLine): publish code on one that has the shortest
+/// of all, where they differ.
 #[inline]
 pub fn instruction_line() -> usize {
     4 << (CTR::read() & 0xF)
@@ -55,6 +56,32 @@ pub fn flush_to_coherency(from: *const u8, bytes: usize) {
     for at in lines(from as usize, bytes, data_line()) {
         // SAFETY: cleaning changes no value, and what is invalidated has been cleaned.
         unsafe { DCCIMVAC::write(at as u32) }
+    }
+}
+
+/// Cleans the data lines of `bytes` bytes at `from` to the point of coherency (DCCMVAC): what the CPU wrote, before a
+/// device that does not snoop reads it. Complete after a DSB.
+#[inline]
+pub fn clean_to_coherency(from: *const u8, bytes: usize) {
+    for at in lines(from as usize, bytes, data_line()) {
+        // SAFETY: cleaning changes no value.
+        unsafe { DCCMVAC::write(at as u32) }
+    }
+}
+
+/// Invalidates the data lines of `bytes` bytes at `from` to the point of coherency (DCIMVAC): what a device that does not
+/// snoop wrote, before the CPU reads it, and also before the device writes, so that no line is written back over it
+/// meanwhile. A line that the range has a part of is cleaned, too: its other bytes stay. Complete after a DSB.
+///
+/// # Safety
+/// What the CPU wrote there may be lost: the bytes are the device's.
+pub unsafe fn invalidate_to_coherency(from: *mut u8, bytes: usize) {
+    let line = data_line();
+    let (first, behind) = (from as usize, (from as usize).wrapping_add(bytes));
+    for at in lines(first, bytes, line) {
+        let whole = at >= first && behind.wrapping_sub(at) >= line;
+        // SAFETY: the caller's promise, or nothing is lost.
+        unsafe { if whole { DCIMVAC::write(at as u32) } else { DCCIMVAC::write(at as u32) } }
     }
 }
 

@@ -147,6 +147,8 @@ registers! {
     ATS1CUR, 0, c7, c8, 2;
     /// Translates as a user write would.
     ATS1CUW, 0, c7, c8, 3;
+    /// Invalidates a data line by address to the point of coherency.
+    DCIMVAC, 0, c7, c6, 1;
     /// Cleans a data line by address to the point of coherency.
     DCCMVAC, 0, c7, c10, 1;
     /// Cleans a data line by address to the point of unification.

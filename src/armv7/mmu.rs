@@ -196,7 +196,8 @@ pub fn has_lpae() -> bool {
     ID_MMFR0::read() & 0xF >= 5
 }
 
-/// Whether supersections exist, and with them 40-bit classic mappings (ID_MMFR3.Supersec, 0 where they do).
+/// Whether supersections exist (ID_MMFR3.Supersec, 0 where they do), as on Cortex-A7, A15 and A17. Frames beyond 4 GiB
+/// also take a CPU whose addresses have 40 bits: Cortex-A8 has the one without the other.
 pub fn has_supersections() -> bool {
     ID_MMFR3::read() >> 28 == 0
 }

@@ -47,8 +47,8 @@ operations! {
     predictions() = 0, BPIALL, BPIALLIS;
 }
 
-/// Whether maintenance can reach other CPUs (ID_MMFR3.MaintBcst): the Multiprocessing Extensions bring the operations
-/// that do, and without them no other CPU is coherent (DDI 0406C B4.1).
+/// Whether maintenance of caches and branch predictors can reach other CPUs (ID_MMFR3.MaintBcst): the Multiprocessing
+/// Extensions bring the operations that do, the TLB's too, and without them no other CPU is coherent (DDI 0406C B4.1).
 pub fn has_broadcast() -> bool {
     ID_MMFR3::read() >> 12 & 0xF != 0
 }

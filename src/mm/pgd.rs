@@ -261,7 +261,9 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         unsafe { self.editor().clear(range) }
     }
 
-    /// Changes what may be done with part of the user half, see [`Editor::protect`].
+    /// Changes what may be done with part of the user half, see [`Editor::protect`]. The access is the hardware's, whatever
+    /// marks say: where memory is shared until written, or watched for writes, [`Attrs::mprotect`] goes to
+    /// [`modify`](Self::modify) instead.
     ///
     /// # Errors
     /// [`EditError`]; nothing was changed.

@@ -312,12 +312,13 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
 
     /// Refuses what is not the kernel's: all but its half and the page of low vectors.
     pub(super) fn check(&self, range: VirtRange) -> Result<(), EditError> {
-        let vectors =
-            self.sealing.layout.low_vectors() && self.sealing.layout.vectors().encloses(range);
-        if vectors || self.sealing.layout.kernel().encloses(range) {
+        let (low_vectors, vectors) = (self.layout().low_vectors(), self.layout().vectors());
+        if low_vectors && vectors.encloses(range) || self.layout().kernel().encloses(range) {
             Ok(())
         } else {
-            Err(EditError::OutOfBounds { at: range.start() })
+            let first = low_vectors && vectors.contains(range.start());
+            let at = if first { VirtAddr(vectors.last().0 + 1) } else { range.start() };
+            Err(EditError::OutOfBounds { at })
         }
     }
 

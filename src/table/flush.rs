@@ -48,7 +48,7 @@ pub(crate) fn forget_space<M: Machine>(machine: &M, whose: Whose<'_>) {
 
 /// What an edit owes before its effects may be relied on, and the tables it took out of the tree.
 ///
-/// It is paid by [`pay`](Self::pay), or when dropped: it cannot be forgotten, only put off or
+/// It is paid by [`pay`](Self::pay), or when dropped, which may free tables: it can only be put off or
 /// [merged](Self::merge). Until then other CPUs, and this one, may still use the old translations.
 ///
 /// While it is put off:

@@ -133,7 +133,8 @@ impl State {
 /// 1 KiB taking really 1 KiB.
 ///
 /// A lock guards it, so it needs exclusive loads and stores to work: use it once the MMU and the caches are
-/// on, as an [early map](crate#the-way-in) has them.
+/// on, as an [early map](crate#the-way-in) has them. Whatever allocates or frees takes it, edits and the drop of a
+/// [`Flush`](super::flush::Flush) too: with interrupts masked, where a handler or another thread of this CPU does so.
 ///
 /// 1 MiB lasts for the kernel's own tables and some sixty empty address spaces of 16 KiB in the classic format; 1 GiB of
 /// user pages takes 1 MiB of tables there and 2 MiB under LPAE.

@@ -29,6 +29,7 @@ both_formats!(
     random_families,
     what_is_the_kernels_is_not_shared,
     errors_name_the_first_page_in_the_way,
+    another_access_keeps_it_shared,
 );
 
 const DATA: Attrs = Attrs::user(Access::ReadWrite);
@@ -194,6 +195,35 @@ fn dirty_and_clean_survive<F: Format>() {
         }
     }
     host.audit(swapper.root(), &[parent.root(), child.root()]);
+}
+
+/// As after fork and mprotect: no access that is asked for lets a space write to what it shares, or to what is to be
+/// read only.
+fn another_access_keeps_it_shared<F: Format>() {
+    let (host, layout) = (Host::<F>::new(), linux());
+    let mut swapper = swapper(&host, &layout);
+    let [mut parent, mut child] = [pgd(&host, &mut swapper), pgd(&host, &mut swapper)];
+    let page = VirtRange::page(VirtAddr(0x1_0000));
+    parent.map_at(page, 0x7000_0000, DATA, LeafSizes::PAGES).unwrap();
+    fork(&mut parent, &mut child, page, &mut Frames::new(&host, 0)).unwrap();
+    let mut mprotect = |access| {
+        // SAFETY: nobody reaches memory through these tables.
+        unsafe { child.modify(page, |attrs| attrs.mprotect(access)) }.unwrap().pay();
+        child.translate(page.start()).unwrap().leaf().unwrap().attrs
+    };
+    for access in [Access::Read, Access::ReadExecute, Access::None] {
+        let attrs = mprotect(access);
+        assert_eq!((attrs.access, attrs.may_write(), attrs.is_dirty()), (access, false, true));
+        let attrs = mprotect(Access::ReadWrite);
+        assert_eq!((attrs.access, attrs.may_write(), attrs.is_dirty()), (Access::Read, true, true));
+    }
+    // Alone, it writes on; and what it may write, it need not be asked for again.
+    // SAFETY: as above.
+    unsafe { child.make_writable(page.start()) }.unwrap().pay();
+    // SAFETY: as above.
+    unsafe { child.modify(page, |attrs| attrs.mprotect(Access::ReadWrite)) }.unwrap().pay();
+    let attrs = child.translate(page.start()).unwrap().leaf().unwrap().attrs;
+    assert_eq!(attrs.access, Access::ReadWrite);
 }
 
 /// Levels that have leaves, and whether in a run: their bytes.

@@ -221,6 +221,10 @@ fn check_low_vectors<F: Format>(host: &Host<F>, layout: &Layout, born: [usize; 3
     assert_eq!(swapper.unmap_now(page), Err(EditError::Sealed { at: VirtAddr(0) }));
     assert_eq!(swapper.protect_now(page, Access::Read), Err(EditError::Sealed { at: VirtAddr(0) }));
 
+    // Behind their page is nothing of swapper's.
+    let behind = Err(EditError::OutOfBounds { at: VirtAddr(0x1000) });
+    assert_eq!(swapper.unmap_now(range(0, 0x2000)), behind);
+
     free(host, pgd);
     assert_eq!(host.counts(), before);
     assert_same(&host.snapshot_of(swapper.root()), &mine);

@@ -1,5 +1,6 @@
 //! Cache maintenance by address: which lines it touches, and that new code runs after it.
 
+use armv7a_mm::armv7::barrier::{SY, dsb};
 use armv7a_mm::armv7::cache;
 use armv7a_mm::attr::Access;
 use armv7a_mm::format::FaultKind;
@@ -14,6 +15,7 @@ use crate::{check_eq, probe};
 pub const TESTS: &[Test] = &[
     Test { name: "caches::ranges-may-end-at-the-top", run: ranges },
     Test { name: "caches::new-code-runs-once-published", run: code },
+    Test { name: "caches::what-lies-beside-a-device's-bytes-stays", run: beside },
 ];
 
 fn ranges() {
@@ -28,6 +30,24 @@ fn ranges() {
     check_eq!(count(0xFFFF_FFC0, usize::MAX), 1);
     check_eq!(count(0, usize::MAX), 1 << 26);
     check_eq!(cache::lines(0xFFFF_FF81, 0x7F, 64).last(), Some(0xFFFF_FFC0));
+}
+
+fn beside() {
+    let at = support::alias(Spare::new().page()).0 as *mut u8;
+    let bytes = || (0..256).map(|i| (at.wrapping_add(i), i as u8));
+    for (byte, value) in bytes() {
+        // SAFETY: spare memory is nobody's.
+        unsafe { byte.write_volatile(value) };
+    }
+    cache::clean_to_coherency(at, 128);
+    // From inside one line into another, with whole ones between: what is written there is in memory, or may be lost.
+    // SAFETY: as above.
+    unsafe { cache::invalidate_to_coherency(at.wrapping_add(60), 140) };
+    dsb(SY);
+    // SAFETY: as above.
+    let lost = bytes().find(|&(byte, value)| unsafe { byte.read_volatile() } != value);
+    let outside = lost.filter(|&(_, value)| !(128..200).contains(&value));
+    check_eq!(outside, None);
 }
 
 fn code() {

@@ -70,7 +70,8 @@ pub struct LayoutSpec {
     /// Modules, within branch range of the kernel: 32 MiB in ARM state, 16 MiB in Thumb state. Its start is TASK_SIZE, a
     /// multiple of 2 MiB.
     pub modules: Window,
-    /// Persistent mappings of memory that is not in the linear map: between `modules` and PAGE_OFFSET. May be empty.
+    /// Persistent mappings of memory that is not in the linear map: between `modules` and PAGE_OFFSET. May be empty, where
+    /// `modules` ends.
     pub pkmap: Window,
     /// Areas of scattered memory and devices: above PAGE_OFFSET.
     pub vmalloc: Window,

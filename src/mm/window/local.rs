@@ -1,7 +1,8 @@
 //! `kmap_local`: slots of the fixmap that one CPU has for itself, for a moment and without a lock.
 //!
 //! A slot is written and forgotten by its own CPU alone: no other CPU ever uses its address, whatever its TLB may have
-//! picked up by speculation. So the flush is local, where [`Pkmap`](super::Pkmap)'s is broadcast.
+//! picked up by speculation. So the flush is local, where [`Pkmap`](super::Pkmap)'s is broadcast. Before a frame that was
+//! mapped here gets another memory type, all TLBs are to forget it (DDI 0406C A3.5.7).
 //!
 //! # Staying on the CPU
 //! The slots of a CPU are a value, to be kept where that CPU alone finds it, and `&mut` is needed to use them. Whoever
@@ -32,7 +33,8 @@ impl<'m, F: Format, M: Machine + LocalMaintenance> LocalSlots<'m, F, M> {
     /// a window that is [eager](crate::mm::Window::eager), no use of them faults.
     ///
     /// # Errors
-    /// [`EditError`]: the range is no such, or something is mapped there. Nothing was changed.
+    /// [`EditError::Misaligned`] if the range is not pages, or crosses a border of what one table spans (1 MiB classic,
+    /// 2 MiB LPAE); others where something is mapped there. Nothing was changed.
     ///
     /// # Safety
     /// Nobody else edits swapper there, as long as the slots are used: one range is one CPU's.

@@ -182,7 +182,7 @@ impl<'m, F: Format, M: Machine, const N: usize> Modules<'m, F, M, N> {
     /// Unmaps the area, and gives its frames back once every TLB forgot them.
     ///
     /// # Errors
-    /// [`WindowError::NoSuchArea`] for another window's; nothing was changed.
+    /// [`WindowError::NoSuchArea`] for another window's, [`WindowError::Edit`]; the area is as it was.
     ///
     /// # Safety
     /// Nobody runs or uses it any more.
@@ -191,9 +191,10 @@ impl<'m, F: Format, M: Machine, const N: usize> Modules<'m, F, M, N> {
         swapper: &mut Swapper<'m, F, M>,
         area: ModuleArea<S>,
         frames: &mut impl FrameSource,
-    ) -> Result<(), WindowError> {
+    ) -> Result<(), (ModuleArea<S>, WindowError)> {
         // SAFETY: the caller answers for it.
         unsafe { self.window.vfree(swapper, area.range.start(), frames) }
+            .map_err(|error| (area, error))
     }
 
     /// # Safety

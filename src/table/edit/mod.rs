@@ -44,7 +44,8 @@ bitflags! {
     pub struct LeafSizes: u8 {
         /// Sections and blocks.
         const BLOCKS = 1;
-        /// Runs of sixteen leaves that share a TLB entry: supersections, large pages, contiguous hints.
+        /// Runs of sixteen leaves that share a TLB entry: supersections, large pages, contiguous hints. Supersections are
+        /// optional: `armv7::mmu::has_supersections` tells.
         const RUNS = 2;
         /// The largest that alignment and [`Ties`] allow.
         const LARGEST = Self::BLOCKS.bits() | Self::RUNS.bits();
