@@ -79,13 +79,13 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
         Ok(self.adopt(root))
     }
 
-    /// Gives back what was to become an address space.
+    /// Gives back an address space that nobody runs and no TLB knows: one that was to be, or a spare one.
     ///
     /// # Safety
-    /// Nobody ever walked it; every entry is absent or its own.
+    /// Nobody walks it, and no TLB and no walk cache knows anything of it.
     #[cold]
     #[inline(never)]
-    unsafe fn give_back(&self, root: Node<'m, F, M>) {
+    pub(super) unsafe fn give_back(&self, root: Node<'m, F, M>) {
         let pgd = self.adopt(root);
         let mut tables = pgd.flush();
         // SAFETY: the caller answers for it; the root goes first, as it points to the others.
@@ -93,7 +93,7 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
             tables.add_below(&root);
             self.machine().free(root.table(), self.shape.level);
         }
-        // No address was translated, so this is memory alone.
+        // No address is translated, so this is memory alone.
         debug_assert!(tables.is_empty());
         tables.pay();
     }

@@ -157,8 +157,8 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
     /// Gives the tables of freed address spaces back to the allocator.
     pub fn shrink(&mut self) {
         while let Some(root) = self.spares.take(self.machine(), self.shape.last) {
-            // SAFETY: nobody walks a spare tree.
-            unsafe { self.adopt(root).pgd_free() };
+            // SAFETY: nobody walks a spare tree, nor has since every TLB forgot it.
+            unsafe { self.give_back(root) };
         }
     }
 }

@@ -164,7 +164,9 @@ fn shrinks<F: Format>() {
         unsafe { swapper.pgd_free(pgd) };
     }
     assert_eq!(swapper.spare_pgds(), 5);
+    host.take_log();
     swapper.shrink();
+    assert!(!host.take_log().iter().any(|op| op.is_tlbi()), "forgotten when they were freed");
     assert_eq!((swapper.spare_pgds(), host.counts()), (0, before));
     host.assert_paid();
 }
