@@ -26,7 +26,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         live: bool,
     ) {
         let parts = self.parts(node.depth(), range, mapping);
-        for (part, run) in parts.leaves() {
+        for &(part, run) in parts.leaves.iter().flatten() {
             let indices = node.indices(part);
             // SAFETY: absent or tables so far; the caller vouches for the mapping.
             unsafe {
@@ -41,7 +41,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
                 self.clean(node, indices);
             }
         }
-        for part in parts.below.into_iter().flatten() {
+        for &part in parts.below.iter().flatten() {
             for index in node.indices(part) {
                 let (_, below) = node.cut(part, index);
                 // SAFETY: as above.

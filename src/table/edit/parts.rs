@@ -44,10 +44,8 @@ impl<F: Format> Mapping<F> {
 pub(super) struct Parts {
     /// What is too small or not aligned for leaves here, and goes to tables below: before and after.
     pub(super) below: [Option<VirtRange>; 2],
-    /// Leaves that stand alone: before and after the runs.
-    single: [Option<VirtRange>; 2],
-    /// Leaves in runs.
-    runs: Option<VirtRange>,
+    /// What is made of leaves, and whether in runs: before the runs, these, and after.
+    pub(super) leaves: [Option<(VirtRange, bool)>; 3],
 }
 
 impl Parts {
@@ -62,18 +60,9 @@ impl Parts {
         ]
     }
 
-    /// The parts made of leaves, and whether they are runs.
-    #[inline]
-    pub(super) fn leaves(&self) -> impl Iterator<Item = (VirtRange, bool)> {
-        let [before, after] = self.single;
-        [(before, false), (self.runs, true), (after, false)]
-            .into_iter()
-            .filter_map(|(part, run)| Some((part?, run)))
-    }
-
     /// From the first to the last address in leaves.
     pub(super) fn leaf_hull(&self) -> Option<VirtRange> {
-        self.leaves().map(|(part, _)| part).reduce(VirtRange::hull)
+        self.leaves.iter().flatten().map(|&(part, _)| part).reduce(VirtRange::hull)
     }
 }
 
@@ -95,7 +84,7 @@ impl<F: Format, M: Machine> Editor<'_, '_, F, M> {
     #[inline(never)]
     pub(super) fn parts(&self, depth: usize, range: VirtRange, mapping: &Mapping<F>) -> Parts {
         let level = F::level(depth);
-        let mut parts = Parts { below: [Some(range), None], single: [None; 2], runs: None };
+        let mut parts = Parts { below: [Some(range), None], leaves: [None; 3] };
         if !Self::is_pte(depth) && !mapping.sizes.contains(LeafSizes::BLOCKS) {
             return parts;
         }
@@ -103,19 +92,20 @@ impl<F: Format, M: Machine> Editor<'_, '_, F, M> {
             return parts;
         }
         if Self::is_pte(depth) && !mapping.sizes.contains(LeafSizes::RUNS) {
-            return Parts { below: [None; 2], single: [Some(range), None], runs: None };
+            return Parts { below: [None; 2], leaves: [Some((range, false)), None, None] };
         }
         let Some(leaves) = mapping.aligned(range, level.shift) else { return parts };
         parts.below = Parts::around(range, leaves);
-        parts.single = [Some(leaves), None];
+        parts.leaves[0] = Some((leaves, false));
         if !mapping.sizes.contains(LeafSizes::RUNS) || level.runs.is_none() {
             return parts;
         }
         if let Some(runs) = mapping.aligned(leaves, level.shift + RUN_SHIFT)
             && self.leaf(depth, mapping.phys(runs.start()), mapping.attrs, true).is_ok()
         {
-            parts.single = Parts::around(leaves, runs);
-            parts.runs = Some(runs);
+            let [before, after] = Parts::around(leaves, runs);
+            let single = |part: Option<VirtRange>| part.map(|part| (part, false));
+            parts.leaves = [single(before), Some((runs, true)), single(after)];
         }
         parts
     }

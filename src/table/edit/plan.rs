@@ -29,7 +29,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         if let Some(part) = before {
             self.plan_below(depth, node, part, mapping, false, need)?;
         }
-        for (part, run) in parts.leaves() {
+        for &(part, run) in parts.leaves.iter().flatten() {
             self.check_leaves(depth, part, mapping, run)?;
             if node.is_some_and(|node| !node.is_absent(node.indices(part))) {
                 // Only a table can stand where a leaf would; its neighbours then stand alone.
