@@ -11,7 +11,7 @@ use crate::table::error::EditError;
 use crate::table::flush::publish;
 use crate::table::mem::Machine;
 use crate::table::node::Node;
-use crate::table::reserve::{Need, Reserve};
+use crate::table::reserve::{self, Need, Reserve};
 
 /// A leaf or run that a boundary cuts.
 struct Cut<'m, F: Format, M> {
@@ -21,9 +21,9 @@ struct Cut<'m, F: Format, M> {
     span: VirtRange,
 }
 
-/// The address behind `range`, unless that is the top of the address space.
-fn end(range: VirtRange) -> Option<VirtAddr> {
-    range.last().0.checked_add(1).map(VirtAddr)
+/// The first address of `range`, and the one behind it: 0 where that is the top of the address space, which cuts nothing.
+fn ends(range: VirtRange) -> [VirtAddr; 2] {
+    [range.start(), VirtAddr(range.last().0.wrapping_add(1))]
 }
 
 impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
@@ -66,26 +66,22 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     /// there are any.
     #[inline(never)]
     pub(super) fn plan_splits(&self, range: VirtRange, need: &mut Need) -> Result<bool, EditError> {
-        let start = Some(range.start());
-        let ends = [start, end(range)].map(|boundary| boundary.map(|at| (at, self.plan_split(at))));
-        let mut first: Option<(VirtAddr, usize)> = None;
-        for (boundary, from) in ends.into_iter().flatten() {
-            let Some(from) = from? else { continue };
-            for (depth, need) in need.iter_mut().enumerate().take(F::LEVELS.len()).skip(from) {
-                let shift = F::level(depth - 1).shift;
-                // Both ends may cut the same entry: then one table serves both.
-                let shared = first.is_some_and(|(other, from)| {
-                    depth >= from
-                        && !other.is_aligned(shift)
-                        && other.align_down(shift) == boundary.align_down(shift)
-                });
-                if !boundary.is_aligned(shift) && !shared {
-                    *need += 1;
-                }
-            }
-            first = Some((boundary, from));
+        let [start, end] = ends(range);
+        let (from_start, from_end) = (self.plan_split(start)?, self.plan_split(end)?);
+        for depth in 1..F::LEVELS.len() {
+            let shift = F::level(depth - 1).shift;
+            // The entry that becomes a table.
+            let cut = |at: VirtAddr, from: Option<usize>| {
+                let within = from.is_some_and(|from| depth >= from) && !at.is_aligned(shift);
+                within.then_some(at.0 >> shift)
+            };
+            let (first, second) = (cut(start, from_start), cut(end, from_end));
+            // Both ends may cut the same entry: then one table serves both.
+            let count =
+                usize::from(first.is_some()) + usize::from(second.is_some() && second != first);
+            reserve::add(need, depth, count);
         }
-        Ok(first.is_some())
+        Ok(from_start.is_some() || from_end.is_some())
     }
 
     /// If something crosses `boundary`: the depth from which tables are needed so that nothing does, that
@@ -113,7 +109,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     /// counted.
     #[inline(never)]
     pub(super) unsafe fn split_ends(&self, range: VirtRange, reserve: &mut Reserve<'m, F, M>) {
-        for boundary in [Some(range.start()), end(range)].into_iter().flatten() {
+        for boundary in ends(range) {
             while let Some(cut) = self.cut(boundary) {
                 // SAFETY: the caller answers for it.
                 unsafe {
