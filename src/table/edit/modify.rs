@@ -86,33 +86,40 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     ) -> Result<Flush<'m, F, M>, EditError> {
         check_pages(range)?;
         // SAFETY: the caller answers for it.
-        if let Some(flush) = unsafe { self.modify_page(range, change) } {
-            return Ok(flush);
-        }
+        let executable = match unsafe { self.modify_page(range, change) } {
+            Some(executable) => executable,
+            // SAFETY: as above.
+            None => unsafe { self.modify_leaves(range, change)? },
+        };
+        let mut flush = self.flush();
+        flush.add(range, executable);
+        Ok(flush)
+    }
+
+    /// [Modifies](Self::modify) whatever leaves there are. Whether anything was or becomes executable.
+    unsafe fn modify_leaves(
+        &self,
+        range: VirtRange,
+        change: &dyn Fn(Attrs) -> Attrs,
+    ) -> Result<bool, EditError> {
         let mut need = Need::default();
         let splits = self.plan_splits(range, &mut need)?;
         let mut survey = Change::new(self, change);
         self.survey(&self.narrow(range), range, Holes::Refused, &mut survey)?;
         let Change { executable, uniform, .. } = survey;
         let mut reserve = Reserve::new(self.machine(), &need)?;
-        let mut flush = self.flush();
-        flush.add(range, executable);
         // SAFETY: planned; the caller vouches for the change.
         unsafe {
             self.split_ends(range, &mut reserve);
             let mut known = (uniform && !splits).then(Memo::default);
             self.rewrite(&self.narrow(range), range, change, &mut known);
         }
-        Ok(flush)
+        Ok(executable)
     }
 
-    /// [Modifies](Self::modify) one page that is a leaf of its own, where that takes one store: what faults do. If it
-    /// does not, nothing was changed.
-    unsafe fn modify_page(
-        &self,
-        page: VirtRange,
-        change: &dyn Fn(Attrs) -> Attrs,
-    ) -> Option<Flush<'m, F, M>> {
+    /// [Modifies](Self::modify) one page that is a leaf of its own, where that takes one store: what faults do. Whether
+    /// it was or becomes executable; if there is no answer, nothing was changed.
+    unsafe fn modify_page(&self, page: VirtRange, change: &dyn Fn(Attrs) -> Attrs) -> Option<bool> {
         let node = self.narrow(page);
         let (at, depth) = (page.start(), node.depth());
         if page != VirtRange::page(at) || !Self::is_pte(depth) || self.frozen(depth, at) {
@@ -128,9 +135,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         // SAFETY: the caller vouches for the change.
         unsafe { node.store(index, raw) };
         node.clean_one(index);
-        let mut flush = self.flush();
-        flush.add(page, [leaf.attrs.access, attrs.access].contains(&Access::ReadExecute));
-        Some(flush)
+        Some(leaf.attrs.access == Access::ReadExecute || attrs.access == Access::ReadExecute)
     }
 
     #[inline(never)]

@@ -52,7 +52,8 @@ impl<F: Format, M: Machine> Editor<'_, '_, F, M> {
             ptes.store(index, F::Raw::default());
             ptes.clean_one(index);
             let mut flush = self.flush();
-            flush.add(page, [old.access, new.access].contains(&Access::ReadExecute));
+            let code = old.access == Access::ReadExecute || new.access == Access::ReadExecute;
+            flush.add(page, code);
             flush.settle();
             ptes.store(index, raw);
             ptes.clean_one(index);
