@@ -52,8 +52,8 @@ fn one_page_takes_a_walk<F: Format>() {
     within(&host, [24, 32], || pgd.protect_now(page(0x4000_5000), Access::Read)).unwrap();
     within(&host, [24, 32], || pgd.modify_now(page(0x4000_5000), Attrs::mkold)).unwrap();
     within(&host, [16, 24], || pgd.translate(VirtAddr(0x4000_5000))).unwrap();
-    within(&host, [114, 178], || pgd.unmap_now(page(0x4000_5000))).unwrap();
-    within(&host, [409, 729], || pgd.unmap_now(page(0x4020_6000))).unwrap();
+    within(&host, [82, 130], || pgd.unmap_now(page(0x4000_5000))).unwrap();
+    within(&host, [377, 681], || pgd.unmap_now(page(0x4020_6000))).unwrap();
     // Beyond what a page of the classic format reaches.
     let high = pgd.map_at(page(0x4000_8000), 0x1_0000_0000, code, PAGES);
     assert_eq!(high.is_err(), is_classic::<F>());
@@ -61,7 +61,7 @@ fn one_page_takes_a_walk<F: Format>() {
     swapper.map_at(page(0xF200_0000), 0x7000_0000, DATA, PAGES).unwrap();
     within(&host, [24, 32], || swapper.map_at(page(0xF200_1000), 0x7100_0000, DATA, PAGES))
         .unwrap();
-    within(&host, [98, 146], || swapper.unmap_now(page(0xF200_1000))).unwrap();
+    within(&host, [66, 98], || swapper.unmap_now(page(0xF200_1000))).unwrap();
     let verdict = within(&host, [24, 48], || touch(&swapper, &pgd, 0xF200_0000));
     assert_eq!(verdict, Verdict::Retry);
     // What mostly comes late.

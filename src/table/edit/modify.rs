@@ -1,6 +1,6 @@
 //! Changing what is mapped: unmapping, protecting.
 
-use super::survey::{Change, Holes, Removal};
+use super::survey::{Change, Holes, Removal, Survey};
 use super::{Editor, check_pages};
 use crate::addr::VirtRange;
 use crate::attr::{Access, Attrs};
@@ -102,19 +102,14 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         range: VirtRange,
         change: &dyn Fn(Attrs) -> Attrs,
     ) -> Result<bool, EditError> {
-        let mut need = Need::default();
-        let splits = self.plan_splits(range, &mut need)?;
         let mut survey = Change::new(self, change);
-        self.survey(&self.narrow(range), range, Holes::Refused, &mut survey)?;
-        let Change { executable, uniform, .. } = survey;
-        let mut reserve = Reserve::new(self.machine(), &need)?;
-        // SAFETY: planned; the caller vouches for the change.
+        // SAFETY: the caller vouches for the change.
         unsafe {
-            self.split_ends(range, &mut reserve);
-            let mut known = (uniform && !splits).then(Memo::default);
+            let split = self.isolate(range, Holes::Refused, &mut survey)?;
+            let mut known = (survey.uniform && !split).then(Memo::default);
             self.rewrite(&self.narrow(range), range, change, &mut known);
         }
-        Ok(executable)
+        Ok(survey.executable)
     }
 
     /// [Modifies](Self::modify) one page that is a leaf of its own, where that takes one store: what faults do. Whether
@@ -145,23 +140,41 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         holes: Holes,
     ) -> Result<Flush<'m, F, M>, EditError> {
         check_pages(range)?;
-        let mut need = Need::default();
-        self.plan_splits(range, &mut need)?;
         // All of swapper's tables stay, so each is looked into.
         let unseen = (holes == Holes::Skipped && !self.is_swapper()).then_some(self.policy.ties);
         let mut survey = Removal { unseen, ..Removal::default() };
-        self.survey(&self.narrow(range), range, holes, &mut survey)?;
-        let mut reserve = Reserve::new(self.machine(), &need)?;
+        // SAFETY: the caller vouches that nothing uses the mappings.
+        unsafe { self.isolate(range, holes, &mut survey)? };
         let mut flush = self.flush();
         if survey.any {
             flush.add(range, survey.executable);
-            // SAFETY: planned; the caller vouches that nothing uses the mappings.
-            unsafe {
-                self.split_ends(range, &mut reserve);
-                self.forget(&self.root, range, &mut flush);
-            }
+            // SAFETY: as above; nothing is in the way.
+            unsafe { self.forget(&self.root, range, &mut flush) };
         }
         Ok(flush)
+    }
+
+    /// Judges all that `range` maps, then splits what its ends cut: nothing that is left of an edit can fail. Whether
+    /// anything was split.
+    ///
+    /// # Safety
+    /// What is split is not what runs.
+    #[inline(never)]
+    unsafe fn isolate(
+        &self,
+        range: VirtRange,
+        holes: Holes,
+        survey: &mut dyn Survey<F, M>,
+    ) -> Result<bool, EditError> {
+        let mut need = Need::default();
+        let splits = self.plan_splits(range, &mut need)?;
+        self.survey(&self.narrow(range), range, holes, survey)?;
+        let mut reserve = Reserve::new(self.machine(), &need)?;
+        if splits {
+            // SAFETY: planned; the caller answers for the rest.
+            unsafe { self.split_ends(range, &mut reserve) };
+        }
+        Ok(splits)
     }
 
     /// Makes `range`, which cuts no leaf and no run, absent below `node`. Tables that become empty and
