@@ -16,18 +16,20 @@ use core::fmt;
 use core::hash::Hash;
 use core::ops::{BitAnd, BitOr, BitXor, Not};
 
-use crate::addr::{PhysAddr, VirtAddr, VirtRange};
+use crate::addr::PhysAddr;
 use crate::attr::{Attrs, MemoryType};
 
 pub mod classic;
 pub mod control;
 pub mod fault;
+mod level;
 pub mod lpae;
 pub mod memory;
 mod split;
 
 pub use classic::Classic;
 pub use fault::{Fault, FaultKind};
+pub use level::{Geometry, Level, RUN, Runs, TableKind};
 pub use lpae::Lpae;
 pub use split::Split;
 
@@ -37,97 +39,6 @@ pub type Active = Lpae;
 /// The format of this build: LPAE with the feature `lpae`, classic without.
 #[cfg(not(feature = "lpae"))]
 pub type Active = Classic;
-
-/// How sixteen neighbouring equal leaves form one TLB entry.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Runs {
-    /// Sixteen identical words, which all hold the run's base: supersection, large page
-    /// (DDI 0406C B3.5.1).
-    Identical,
-    /// Sixteen words that step from leaf to leaf, with the contiguous hint set in each (B3.6.1).
-    Stepping,
-}
-
-/// Entries in a run: 16 in every format and at every level that has runs.
-pub const RUN: usize = 16;
-
-/// A kind of table.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
-#[repr(u8)]
-pub enum TableKind {
-    /// The root.
-    Pgd,
-    /// A middle table: LPAE alone.
-    Pmd,
-    /// The last of a walk.
-    Pte,
-}
-
-/// The geometry of one level of a format's tables.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub struct Level {
-    /// The kind of table.
-    pub kind: TableKind,
-    /// What the kind is called: `pgd`, `pmd` or `pte`.
-    pub name: &'static str,
-    /// An entry spans `1 << shift` bytes.
-    pub shift: u32,
-    /// A table's last index: one less than a power of two.
-    pub last: usize,
-    /// An entry has `1 << entry_shift` bytes: 4 or 8.
-    pub entry_shift: u32,
-    /// Whether leaves form runs, and how.
-    pub runs: Option<Runs>,
-    /// Whether a leaf has a privileged-execute-never bit of its own; else its table's entry has it.
-    pub leaf_pxn: bool,
-}
-
-impl Level {
-    /// Entries in a table.
-    #[inline]
-    pub const fn entries(&self) -> usize {
-        self.last + 1
-    }
-
-    /// log2 of a table's bytes.
-    #[inline]
-    pub const fn table_shift(&self) -> u32 {
-        usize::BITS - self.last.leading_zeros() + self.entry_shift
-    }
-
-    /// Bytes of a table, which is also its alignment.
-    #[inline]
-    pub const fn table_bytes(&self) -> usize {
-        (self.last + 1) << self.entry_shift
-    }
-
-    /// Bytes that one entry spans.
-    #[inline]
-    pub const fn span(&self) -> u32 {
-        1 << self.shift
-    }
-
-    /// The index of the entry for `va` in its table.
-    #[inline]
-    pub const fn index(&self, va: VirtAddr) -> usize {
-        (va.0 >> self.shift) as usize & self.last
-    }
-
-    /// The addresses that entry `index` translates, in the table that translates `va`.
-    #[inline]
-    pub const fn entry_span(&self, va: VirtAddr, index: usize) -> VirtRange {
-        let around = va.0 & !((self.last as u32) << self.shift);
-        VirtRange::aligned(VirtAddr(around | (index as u32) << self.shift), self.shift)
-    }
-
-    /// The addresses that entry `index` translates, one of those for `range`, and which of the range's they are.
-    #[inline]
-    pub(crate) const fn cut(&self, range: VirtRange, index: usize) -> (VirtRange, VirtRange) {
-        let span = self.entry_span(range.start(), index);
-        (span, range.within(span))
-    }
-}
 
 /// Who owns the table that a table entry points to: what pgd_free asks.
 ///
@@ -328,6 +239,12 @@ pub trait Format: sealed::Format + Copy + Eq + fmt::Debug + Send + Sync + 'stati
     #[inline]
     fn level(depth: usize) -> &'static Level {
         &Self::LEVELS[depth.min(Self::LEVELS.len() - 1)]
+    }
+
+    /// Which addresses entries at `depth`, one of [`LEVELS`](Self::LEVELS), translate.
+    #[inline]
+    fn geometry(depth: usize) -> Geometry {
+        Geometry::at(Self::LEVELS, depth)
     }
 
     /// The descriptor of `entry` at `depth`.

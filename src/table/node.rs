@@ -5,7 +5,7 @@ use core::ops::Range;
 use super::bulk;
 use super::mem::{Machine, TableMemory};
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
-use crate::format::{Entry, Format, Level, Owner, TableEntry, Walk};
+use crate::format::{Entry, Format, Geometry, Level, Owner, TableEntry, Walk};
 
 /// The greatest number of levels a format has.
 pub(crate) const MAX_LEVELS: usize = 3;
@@ -139,6 +139,12 @@ impl<'m, F: Format, M: TableMemory> Node<'m, F, M> {
         F::level(self.depth())
     }
 
+    /// Which addresses the entries translate.
+    #[inline]
+    pub(crate) fn geometry(&self) -> Geometry {
+        F::geometry(self.depth())
+    }
+
     /// Where entry `index` lies; the index is taken modulo the table's length, so it cannot stray.
     #[inline]
     fn slot(&self, index: usize) -> *mut F::Raw {
@@ -173,7 +179,7 @@ impl<'m, F: Format, M: TableMemory> Node<'m, F, M> {
     /// The index of the entry that translates `va`.
     #[inline]
     pub fn index(&self, va: VirtAddr) -> usize {
-        self.level().index(va)
+        self.geometry().index(va)
     }
 
     /// The indices of the entries that translate `range`, which lies in what one table spans; those that the
@@ -186,13 +192,13 @@ impl<'m, F: Format, M: TableMemory> Node<'m, F, M> {
     /// The addresses of entry `index`, where `va` is any address that this table translates.
     #[inline]
     pub fn span(&self, va: VirtAddr, index: usize) -> VirtRange {
-        self.level().entry_span(va, index)
+        self.geometry().entry_span(va, index)
     }
 
     /// The addresses of entry `index`, one of those for `range`, and which of the range's they are.
     #[inline]
     pub(crate) fn cut(&self, range: VirtRange, index: usize) -> (VirtRange, VirtRange) {
-        self.level().cut(range, index)
+        self.geometry().cut(range, index)
     }
 
     /// The entries in `range`, as far as the table has them: where they begin, and how many they are.
@@ -205,7 +211,7 @@ impl<'m, F: Format, M: TableMemory> Node<'m, F, M> {
     /// Whether `range`, which lies in what the table spans, is all of that.
     #[inline]
     pub(crate) fn is_all(&self, range: VirtRange) -> bool {
-        range.bytes() >> self.level().shift == self.count() as u64
+        range.bytes() >> self.geometry().shift == self.count() as u64
     }
 
     /// Whether every entry in `range` is absent.
@@ -328,7 +334,7 @@ impl<F: Format, M: Machine> Node<'_, F, M> {
     /// Cleans the entries in `range` for walks that do not snoop the data cache.
     #[inline]
     pub fn clean(&self, range: Range<usize>) {
-        let bytes = range.len() << self.level().entry_shift;
+        let bytes = range.len() * size_of::<F::Raw>();
         self.machine.clean(self.slot(range.start).cast_const().cast(), bytes);
     }
 
@@ -342,7 +348,7 @@ impl<F: Format, M: Machine> Node<'_, F, M> {
 /// The last index of a whole table at `depth`.
 #[inline]
 fn last<F: Format>(depth: usize) -> u16 {
-    F::level(depth).last as u16
+    F::geometry(depth).last as u16
 }
 
 /// How many entries on each side of a range [`Node::is_empty_outside`] looks at first.

@@ -37,7 +37,7 @@ impl<F: Format> Translation<F> {
     pub fn span(&self) -> VirtRange {
         let run = self.leaf().is_some_and(|leaf| leaf.run);
         let run_shift = if run { RUN.trailing_zeros() } else { 0 };
-        VirtRange::aligned(self.va, F::level(self.depth).shift + run_shift)
+        VirtRange::aligned(self.va, F::geometry(self.depth).shift + run_shift)
     }
 }
 

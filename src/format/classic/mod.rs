@@ -11,7 +11,7 @@ pub mod regs;
 
 use crate::addr::VirtAddr;
 use crate::format::{
-    EncodeError, Entry, Fault, Format, Level, Runs, Split, TableEntry, TableKind, Walk,
+    EncodeError, Entry, Fault, Format, Geometry, Level, Runs, Split, TableEntry, TableKind, Walk,
 };
 
 /// The classic 2-level format.
@@ -34,6 +34,8 @@ const fn split(n: u32) -> Split {
     let border = VirtAddr(1 << (32 - n));
     Split { border, size: n, root: Level { last: PGD.last >> n, ..PGD }, depth: 0 }
 }
+
+const _: () = assert!(Geometry::is_regular(Classic::LEVELS));
 
 impl Format for Classic {
     const NAME: &'static str = "classic";

@@ -12,7 +12,7 @@ pub mod regs;
 
 use crate::addr::VirtAddr;
 use crate::format::{
-    EncodeError, Entry, Fault, Format, Level, Runs, Split, TableEntry, TableKind, Walk,
+    EncodeError, Entry, Fault, Format, Geometry, Level, Runs, Split, TableEntry, TableKind, Walk,
 };
 
 /// The LPAE 3-level format.
@@ -37,6 +37,8 @@ const fn split(t1sz: u32) -> Split {
     let border = VirtAddr(0_u32.wrapping_sub(1 << (32 - t1sz)));
     Split { border, size: t1sz, root: PGD, depth: (t1sz > 1) as usize }
 }
+
+const _: () = assert!(Geometry::is_regular(Lpae::LEVELS));
 
 impl Format for Lpae {
     const NAME: &'static str = "lpae";

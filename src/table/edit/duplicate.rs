@@ -189,7 +189,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
                     // SAFETY: absent so far; the caller of `duplicate` vouches for it.
                     unsafe { node.store(index, raw) };
                     leaves = true;
-                    let words = (offset >> F::level(depth).shift) as usize;
+                    let words = (offset >> F::geometry(depth).shift) as usize;
                     if index & words == 0 {
                         share(base, u64::from(offset) + 1);
                     }

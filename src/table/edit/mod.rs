@@ -124,10 +124,10 @@ impl<'p, 'm, F: Format, M: Machine> Editor<'p, 'm, F, M> {
     fn narrow(&self, range: VirtRange) -> Node<'m, F, M> {
         let mut node = self.root;
         for depth in 0..F::LEVELS.len() - 1 {
-            if (range.start().0 ^ range.last().0) >> F::level(depth).shift != 0 {
+            if (range.start().0 ^ range.last().0) >> F::geometry(depth).shift != 0 {
                 break;
             }
-            let raw = node.load(F::level(depth).index(range.start()));
+            let raw = node.load(F::geometry(depth).index(range.start()));
             match F::walk(depth, raw) {
                 Walk::Table(table) if !F::is_marked(raw) || self.is_swapper() => {
                     // SAFETY: the entry was just read from the table at this depth.
@@ -200,7 +200,7 @@ impl<'p, 'm, F: Format, M: Machine> Editor<'p, 'm, F, M> {
     fn step(depth: usize, run: bool) -> F::Raw {
         match F::level(depth).runs {
             Some(Runs::Identical) if run => F::Raw::default(),
-            _ => F::Raw::from_u64(1 << F::level(depth).shift),
+            _ => F::Raw::from_u64(1 << F::geometry(depth).shift),
         }
     }
 

@@ -119,7 +119,7 @@ impl<F: Format, M: Machine> Editor<'_, '_, F, M> {
         mapping: &Mapping<F>,
         run: bool,
     ) -> Result<(), EditError> {
-        let shift = F::level(depth).shift + if run { RUN_SHIFT } else { 0 };
+        let shift = F::geometry(depth).shift + if run { RUN_SHIFT } else { 0 };
         let check = |va| self.leaf(depth, mapping.phys(va), mapping.attrs, run);
         // The last reaches furthest; if it cannot be written, perhaps not even the first can.
         if let Err(error) = check(range.last().align_down(shift)) {

@@ -87,14 +87,14 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         mapping: &Mapping<F>,
         need: &mut Need,
     ) -> Result<(), EditError> {
-        let level = F::level(depth);
-        let (first, last) = (level.index(range.start()), level.index(range.last()));
+        let geometry = F::geometry(depth);
+        let (first, last) = (geometry.index(range.start()), geometry.index(range.last()));
         reserve::add(need, depth + 1, last - first + 1);
         // All but the first and the last are covered whole, and so made alike: of tables of ptes, which need no others,
         // one of these is enough. The last reaches furthest, so what the format cannot reach shows there at the latest.
         let next = if Self::is_pte(depth + 1) { last.saturating_sub(1) } else { 0 };
         for index in core::iter::once(first).chain(next.max(first + 1)..=last) {
-            let (_, part) = level.cut(range, index);
+            let (_, part) = geometry.cut(range, index);
             self.plan_map(depth + 1, None, part, mapping, need)?;
         }
         Ok(())

@@ -42,7 +42,7 @@ impl<F: Format, M: Machine> Editor<'_, '_, F, M> {
             // SAFETY: planned; the caller vouches for the split.
             unsafe { self.split_ends(page, &mut reserve) };
         }
-        let index = F::level(depth).index(at);
+        let index = F::geometry(depth).index(at);
         // SAFETY: the caller vouches for the new frame.
         unsafe {
             // Mapped by this tree, and no larger leaf is left there: it is in a table of ptes.

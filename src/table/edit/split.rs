@@ -41,7 +41,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
                 // SAFETY: the entry was just read from this node.
                 Entry::Table(table) if self.owns(&table) => node = unsafe { node.child(table) },
                 Entry::Leaf(leaf) => {
-                    let shift = node.level().shift + if leaf.run { RUN_SHIFT } else { 0 };
+                    let shift = node.geometry().shift + if leaf.run { RUN_SHIFT } else { 0 };
                     let span = VirtRange::aligned(boundary, shift);
                     return (span.start() != boundary).then_some(Cut { node, leaf, span });
                 }
@@ -69,7 +69,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         let [start, end] = ends(range);
         let (from_start, from_end) = (self.plan_split(start)?, self.plan_split(end)?);
         for depth in 1..F::LEVELS.len() {
-            let shift = F::level(depth - 1).shift;
+            let shift = F::geometry(depth - 1).shift;
             // The entry that becomes a table.
             let cut = |at: VirtAddr, from: Option<usize>| {
                 let within = from.is_some_and(|from| depth >= from) && !at.is_aligned(shift);
@@ -98,7 +98,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         if cut.leaf.run {
             self.check_leaves(depth, cut.span, &self.same(&cut, boundary), false)?;
         }
-        let in_place = boundary.is_aligned(cut.node.level().shift);
+        let in_place = boundary.is_aligned(cut.node.geometry().shift);
         Ok(Some(if in_place { F::LEVELS.len() } else { depth + 1 }))
     }
 

@@ -61,9 +61,9 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         if Self::is_pte(depth) {
             return;
         }
-        let level = F::level(depth);
-        for index in level.index(range.start())..=level.index(range.last()) {
-            let (_, part) = level.cut(range, index);
+        let geometry = F::geometry(depth);
+        for index in geometry.index(range.start())..=geometry.index(range.last()) {
+            let (_, part) = geometry.cut(range, index);
             if !wanted(depth, part) {
                 continue;
             }
