@@ -117,12 +117,17 @@ impl Geometry {
         Self { shift, last: if depth == 0 { root.last } else { other.last } }
     }
 
-    /// Whether [`at`](Self::at) is right for all of `levels`.
-    pub(super) const fn is_regular(levels: &[Level]) -> bool {
+    /// Whether [`at`](Self::at) is right for all of `levels`, and all that have runs have `runs`.
+    pub(super) const fn is_regular(levels: &[Level], runs: Runs) -> bool {
         let mut depth = 0;
         while depth < levels.len() {
             let (at, level) = (Self::at(levels, depth), &levels[depth]);
             if at.shift != level.shift || at.last != level.last {
+                return false;
+            }
+            if let Some(own) = level.runs
+                && own as u8 != runs as u8
+            {
                 return false;
             }
             depth += 1;

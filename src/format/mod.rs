@@ -230,6 +230,8 @@ pub trait Format: sealed::Format + Copy + Eq + fmt::Debug + Send + Sync + 'stati
     const NAME: &'static str;
     /// The levels, root first: two or three.
     const LEVELS: &'static [Level];
+    /// How leaves form runs, at the levels where they do.
+    const RUNS: Runs;
     /// The ways to share the address space between TTBR0 and TTBR1, in the order of their sizes from 1 on.
     const SPLITS: &'static [Split];
     /// A descriptor.

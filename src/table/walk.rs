@@ -70,10 +70,11 @@ pub struct Mapped {
 }
 
 /// The bits of an address that a leaf does not translate.
-fn leaf_shift(level: &Level, leaf: &Leaf) -> u32 {
-    match level.runs {
-        Some(Runs::Identical) if leaf.run => level.shift + RUN.trailing_zeros(),
-        _ => level.shift,
+fn leaf_shift<F: Format>(depth: usize, leaf: &Leaf) -> u32 {
+    let shift = F::geometry(depth).shift;
+    match F::RUNS {
+        Runs::Identical if leaf.run => shift + RUN.trailing_zeros(),
+        _ => shift,
     }
 }
 
@@ -184,7 +185,7 @@ pub fn visit<F: Format, M: TableMemory, B>(
             }
             Entry::Leaf(leaf) => {
                 let span = root.span(range.start(), index);
-                let offset = span.start().0 & ((1 << leaf_shift(root.level(), &leaf)) - 1);
+                let offset = span.start().0 & ((1 << leaf_shift::<F>(root.depth(), &leaf)) - 1);
                 let phys = PhysAddr::truncate(leaf.frame.as_u64() + u64::from(offset));
                 visit(Mapped { range: span, phys, leaf, depth: root.depth() })?;
             }

@@ -35,7 +35,7 @@ const fn split(n: u32) -> Split {
     Split { border, size: n, root: Level { last: PGD.last >> n, ..PGD }, depth: 0 }
 }
 
-const _: () = assert!(Geometry::is_regular(Classic::LEVELS));
+const _: () = assert!(Geometry::is_regular(Classic::LEVELS, Classic::RUNS));
 
 impl Format for Classic {
     const NAME: &'static str = "classic";
@@ -52,6 +52,8 @@ impl Format for Classic {
             leaf_pxn: false,
         },
     ];
+
+    const RUNS: Runs = Runs::Identical;
 
     const SPLITS: &'static [Split] =
         &[split(1), split(2), split(3), split(4), split(5), split(6), split(7)];

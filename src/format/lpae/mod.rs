@@ -38,7 +38,7 @@ const fn split(t1sz: u32) -> Split {
     Split { border, size: t1sz, root: PGD, depth: (t1sz > 1) as usize }
 }
 
-const _: () = assert!(Geometry::is_regular(Lpae::LEVELS));
+const _: () = assert!(Geometry::is_regular(Lpae::LEVELS, Lpae::RUNS));
 
 impl Format for Lpae {
     const NAME: &'static str = "lpae";
@@ -48,6 +48,8 @@ impl Format for Lpae {
         level(TableKind::Pmd, "pmd", 21, 511, Some(Runs::Stepping)),
         level(TableKind::Pte, "pte", 12, 511, Some(Runs::Stepping)),
     ];
+
+    const RUNS: Runs = Runs::Stepping;
 
     const SPLITS: &'static [Split] =
         &[split(1), split(2), split(3), split(4), split(5), split(6), split(7)];

@@ -198,8 +198,8 @@ impl<'p, 'm, F: Format, M: Machine> Editor<'p, 'm, F, M> {
 
     /// What neighbouring leaves at `depth` differ by.
     fn step(depth: usize, run: bool) -> F::Raw {
-        match F::level(depth).runs {
-            Some(Runs::Identical) if run => F::Raw::default(),
+        match F::RUNS {
+            Runs::Identical if run => F::Raw::default(),
             _ => F::Raw::from_u64(1 << F::geometry(depth).shift),
         }
     }

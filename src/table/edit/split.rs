@@ -53,11 +53,10 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     /// The same translation as the cut leaf's, for smaller leaves.
     #[inline(never)]
     fn same(&self, cut: &Cut<'m, F, M>, boundary: VirtAddr) -> Mapping<F> {
-        let level = cut.node.level();
         // Each word of an identical run holds the run's base; in other runs leaves hold their own.
-        let holder = match level.runs {
-            Some(Runs::Identical) => cut.span.start(),
-            _ => boundary.align_down(level.shift),
+        let holder = match F::RUNS {
+            Runs::Identical => cut.span.start(),
+            Runs::Stepping => boundary.align_down(cut.node.geometry().shift),
         };
         self.mapping(holder, cut.leaf.frame, cut.leaf.attrs, LeafSizes::LARGEST)
     }
