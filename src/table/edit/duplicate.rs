@@ -82,7 +82,9 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         let mut flush = self.flush();
         // SAFETY: planned; the caller vouches for the change and for the copy.
         unsafe {
-            self.split_ends(range, &mut reserve);
+            if splits {
+                self.split_ends(range, &mut reserve);
+            }
             if changed.get() {
                 flush.add(range, executable);
                 let mut known = (uniform && !splits).then(Memo::default);

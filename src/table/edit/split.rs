@@ -35,19 +35,11 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         if boundary.is_aligned(root.shift + if root.runs.is_some() { RUN_SHIFT } else { 0 }) {
             return None;
         }
-        let mut node = self.root;
-        loop {
-            match node.entry(node.index(boundary)) {
-                // SAFETY: the entry was just read from this node.
-                Entry::Table(table) if self.owns(&table) => node = unsafe { node.child(table) },
-                Entry::Leaf(leaf) => {
-                    let shift = node.geometry().shift + if leaf.run { RUN_SHIFT } else { 0 };
-                    let span = VirtRange::aligned(boundary, shift);
-                    return (span.start() != boundary).then_some(Cut { node, leaf, span });
-                }
-                _ => return None,
-            }
-        }
+        let node = self.narrow(VirtRange::page(boundary));
+        let Entry::Leaf(leaf) = node.entry(node.index(boundary)) else { return None };
+        let shift = node.geometry().shift + if leaf.run { RUN_SHIFT } else { 0 };
+        let span = VirtRange::aligned(boundary, shift);
+        (span.start() != boundary).then_some(Cut { node, leaf, span })
     }
 
     /// The same translation as the cut leaf's, for smaller leaves.
