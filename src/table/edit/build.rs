@@ -27,18 +27,17 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     ) {
         let parts = self.parts(node.depth(), range, mapping);
         for &(part, run) in parts.leaves.iter().flatten() {
-            let indices = node.indices(part);
             // SAFETY: absent or tables so far; the caller vouches for the mapping.
             unsafe {
                 // Tables without mappings may stand in a linked table above the ptes.
-                if !live || Self::is_pte(node.depth()) || node.is_absent(indices.clone()) {
+                if !live || Self::is_pte(node.depth()) || self.is_absent(node, part) {
                     self.fill_leaves(node, part, mapping, run);
                 } else {
                     self.build_mixed(node, part, mapping, reserve, live);
                 }
             }
             if live {
-                self.clean(node, indices);
+                self.clean(node, part);
             }
         }
         for &part in parts.below.iter().flatten() {
@@ -125,7 +124,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
                 self.build(&child, range, mapping, reserve, live);
                 if !live {
                     // It was cleaned when its first part was made.
-                    self.clean(&child, child.indices(range));
+                    self.clean(&child, range);
                 }
             }
             return;
@@ -145,8 +144,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
             } else {
                 self.build(&child, range, mapping, reserve, false);
             }
-            let span = node.span(range.start(), index);
-            self.link_table(node, span, &child, live);
+            self.link_table(node, index, &child, live);
         }
     }
 
@@ -159,7 +157,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         }
     }
 
-    /// Links a complete table at the entry of `node` that translates `span`: the last store of its making.
+    /// Links a complete table at entry `index` of `node`: the last store of its making.
     ///
     /// # Safety
     /// The table is complete, and the entry absent.
@@ -167,21 +165,20 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     pub(super) unsafe fn link_table(
         &self,
         node: &Node<'m, F, M>,
-        span: VirtRange,
+        index: usize,
         child: &Node<'m, F, M>,
         live: bool,
     ) {
-        let indices = node.indices(span);
-        self.clean(child, child.all());
+        child.clean(child.all());
         // Tables are aligned as their level asks, so the link can be written.
         let Some(raw) = planned(self.link(node.depth(), child.table()).ok()) else { return };
         if live {
             self.machine().dsb_ishst();
         }
         // SAFETY: the caller vouches for both.
-        unsafe { node.store(indices.start, raw) };
+        unsafe { node.store(index, raw) };
         if live {
-            self.clean(node, indices);
+            node.clean_one(index);
         }
     }
 }

@@ -180,7 +180,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     ) {
         let (depth, all) = (from.depth(), from.indices(range));
         let mut leaves = false;
-        for index in all.clone() {
+        for index in all {
             let raw = from.load(index);
             if raw == F::Raw::default() {
                 continue;
@@ -204,7 +204,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
             unsafe { self.copy_below(node, index, &child, part, reserve, share, live) };
         }
         if live && leaves {
-            self.clean(node, all);
+            self.clean(node, range);
         }
     }
 
@@ -233,8 +233,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
             let child = Node::new(self.machine(), table, from.depth());
             child.zero_unlinked(child.all());
             self.copy(&child, from, range, reserve, share, false);
-            let span = node.span(range.start(), index);
-            self.link_table(node, span, &child, live);
+            self.link_table(node, index, &child, live);
         }
     }
 

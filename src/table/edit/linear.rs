@@ -83,7 +83,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
                 // SAFETY: all absent; the caller vouches for the mapping.
                 unsafe { Self::fill_pages(ptes, part, raw, run) };
             }
-            self.clean(ptes, ptes.indices(part));
+            self.clean(ptes, part);
             true
         });
         publish(self.machine());

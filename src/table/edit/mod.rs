@@ -24,8 +24,6 @@ mod split;
 mod survey;
 mod tables;
 
-use core::ops::Range;
-
 use super::context::Whose;
 use super::error::EditError;
 use super::flush::Flush;
@@ -210,19 +208,23 @@ impl<'p, 'm, F: Format, M: Machine> Editor<'p, 'm, F, M> {
     /// Nothing that runs uses what they map until they are made again.
     #[inline(never)]
     unsafe fn break_entries(&self, node: &Node<'m, F, M>, range: VirtRange) {
-        let indices = node.indices(range);
         // SAFETY: the caller vouches that nothing uses these mappings.
-        unsafe { node.zero(indices.clone()) };
-        self.clean(node, indices);
+        unsafe { node.zero(node.indices(range)) };
+        self.clean(node, range);
         let mut flush = self.flush();
         flush.add_wide(range);
         flush.settle();
     }
 
-    /// Cleans the entries of `node` at `indices` for walks that do not snoop.
+    /// Cleans the entries of `node` that translate `range` for walks that do not snoop.
     #[inline(never)]
-    fn clean(&self, node: &Node<'m, F, M>, indices: Range<usize>) {
-        node.clean(indices);
+    fn clean(&self, node: &Node<'m, F, M>, range: VirtRange) {
+        node.clean(node.indices(range));
+    }
+
+    /// Whether the entries of `node` that translate `range` are absent.
+    fn is_absent(&self, node: &Node<'m, F, M>, range: VirtRange) -> bool {
+        node.is_absent(node.indices(range))
     }
 }
 

@@ -186,13 +186,12 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         range: VirtRange,
         flush: &mut Flush<'m, F, M>,
     ) {
-        let indices = node.indices(range);
         if Self::is_pte(node.depth()) {
             // SAFETY: the caller of `remove` vouches that nothing uses the mappings.
-            unsafe { node.zero(indices.clone()) };
-            return self.clean(node, indices);
+            unsafe { node.zero(node.indices(range)) };
+            return self.clean(node, range);
         }
-        for index in indices.clone() {
+        for index in node.indices(range) {
             let raw = node.load(index);
             // SAFETY: the caller of `remove` vouches that nothing uses the mappings; tables are reached by
             // entries just read, and go to the flush once they are cut off.
@@ -217,7 +216,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
                 }
             }
         }
-        self.clean(node, indices);
+        self.clean(node, range);
     }
 
     /// Whether nothing is left in `child`, of which `part` was just made absent.
@@ -275,7 +274,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         {
             // SAFETY: the caller of `modify` vouches for the change.
             unsafe { node.flip(all.clone(), known.flip()) };
-            return self.clean(node, all);
+            return self.clean(node, range);
         }
         while let Some(index) = indices.next() {
             let raw = node.load(index);
@@ -317,6 +316,6 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
                 Entry::Absent | Entry::Reserved => {}
             }
         }
-        self.clean(node, all);
+        self.clean(node, range);
     }
 }

@@ -31,7 +31,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         }
         for &(part, run) in parts.leaves.iter().flatten() {
             self.check_leaves(depth, part, mapping, run)?;
-            if node.is_some_and(|node| !node.is_absent(node.indices(part))) {
+            if node.is_some_and(|node| !self.is_absent(node, part)) {
                 // Only a table can stand where a leaf would; its neighbours then stand alone.
                 self.plan_below(depth, node, part, mapping, true, need)?;
                 self.check_leaves(depth, part, mapping, false)?;
@@ -55,7 +55,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         leaves: bool,
         need: &mut Need,
     ) -> Result<(), EditError> {
-        let Some(node) = node.filter(|node| !node.is_absent(node.indices(range))) else {
+        let Some(node) = node.filter(|node| !self.is_absent(node, range)) else {
             return self.plan_absent(depth, range, mapping, need);
         };
         for index in node.indices(range) {

@@ -89,10 +89,10 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         range: VirtRange,
         visit: &mut impl FnMut(&Node<'m, F, M>, usize) -> Result<(), E>,
     ) -> Result<(), E> {
-        let indices = node.indices(range);
+        let mut indices = node.indices(range);
         if Self::is_pte(node.depth()) {
-            let done = indices.clone().try_for_each(|index| visit(node, index));
-            self.clean(node, indices);
+            let done = indices.try_for_each(|index| visit(node, index));
+            self.clean(node, range);
             return done;
         }
         for index in indices {

@@ -122,7 +122,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
             self.break_entries(&cut.node, cut.span);
             self.fill_leaves(&cut.node, cut.span, &self.same(cut, boundary), false);
         }
-        self.clean(&cut.node, cut.node.indices(cut.span));
+        self.clean(&cut.node, cut.span);
         publish(self.machine());
     }
 
@@ -149,7 +149,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
                 self.build(&child, half, &mapping, reserve, false);
             }
             self.break_entries(&cut.node, cut.span);
-            self.link_table(&cut.node, cut.span, &child, true);
+            self.link_table(&cut.node, cut.node.index(boundary), &child, true);
         }
         publish(self.machine());
     }

@@ -96,7 +96,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
             return;
         }
         for index in node.indices(range) {
-            let (span, part) = node.cut(range, index);
+            let (_, part) = node.cut(range, index);
             if !wanted(depth, part) {
                 continue;
             }
@@ -108,7 +108,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
                         let child = Node::new(self.machine(), table, depth + 1);
                         child.zero_unlinked(child.all());
                         self.build_tables(&child, part, wanted, reserve, false);
-                        self.link_table(node, span, &child, live);
+                        self.link_table(node, index, &child, live);
                     }
                 }
                 Entry::Table(table) if self.owns(&table) => {
