@@ -84,7 +84,8 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         let attrs = identity(access);
         let mut need = Need::default();
         self.plan_identity(0, Some(&self.root), &self.model(), range, &mut need)?;
-        let mut reserve = Reserve::new(self.root.machine(), &need)?;
+        let mut reserve = Reserve::new(self.root.machine());
+        reserve.fill(&need)?;
         self.hide(range);
         // SAFETY: planned; the caller vouches for the mapping.
         unsafe { self.build_identity(&self.root, &self.model(), range, attrs, &mut reserve) };

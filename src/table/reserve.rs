@@ -184,19 +184,23 @@ pub(crate) struct Reserve<'m, F: Format, M: TableMemory> {
 }
 
 impl<'m, F: Format, M: TableMemory> Reserve<'m, F, M> {
-    /// Takes as many tables as `need` says, or none.
+    /// None yet.
+    #[inline]
+    pub(crate) fn new(machine: &'m M) -> Self {
+        Self { machine, chains: Default::default(), format: core::marker::PhantomData }
+    }
+
+    /// Takes as many tables as `need` says; if there are not so many, what was taken goes back with the reserve.
     #[inline(never)]
-    pub(crate) fn new(machine: &'m M, need: &Need) -> Result<Self, OutOfMemory> {
-        let mut reserve =
-            Self { machine, chains: Default::default(), format: core::marker::PhantomData };
-        for ((&need, level), chain) in need.iter().zip(F::LEVELS).zip(&mut reserve.chains) {
+    pub(crate) fn fill(&mut self, need: &Need) -> Result<(), OutOfMemory> {
+        for ((&need, level), chain) in need.iter().zip(F::LEVELS).zip(&mut self.chains) {
             for _ in 0..need {
-                let table = machine.allocate(level)?;
+                let table = self.machine.allocate(level)?;
                 // SAFETY: it is fresh from the allocator.
-                unsafe { chain.push::<F, M>(machine, Link::to(table)) };
+                unsafe { chain.push::<F, M>(self.machine, Link::to(table)) };
             }
         }
-        Ok(reserve)
+        Ok(())
     }
 
     /// A table for `depth`, with any content. `None` only if the plan counted wrong.

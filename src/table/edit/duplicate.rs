@@ -78,7 +78,8 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         if closed.get() {
             parts.clone().try_for_each(|part| self.all_are_users(part))?;
         }
-        let mut reserve = Reserve::new(self.machine(), &count.need)?;
+        let mut reserve = Reserve::new(self.machine());
+        reserve.fill(&count.need)?;
         let mut flush = self.flush();
         // SAFETY: planned; the caller vouches for the change and for the copy.
         unsafe {

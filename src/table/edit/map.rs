@@ -40,7 +40,8 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         let mapping = self.mapping(range.start(), phys, attrs, sizes);
         let (node, mut need) = (self.narrow(range), Need::default());
         self.plan_map(node.depth(), Some(&node), range, &mapping, &mut need)?;
-        let mut reserve = Reserve::new(self.machine(), &need)?;
+        let mut reserve = Reserve::new(self.machine());
+        reserve.fill(&need)?;
         // SAFETY: the plan found nothing in the way; the caller vouches for the mapping.
         unsafe { self.build(&node, range, &mapping, &mut reserve, true) };
         publish(self.machine());

@@ -169,7 +169,8 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         let mut need = Need::default();
         let splits = self.plan_splits(range, &mut need)?;
         self.survey(&self.narrow(range), range, holes, survey)?;
-        let mut reserve = Reserve::new(self.machine(), &need)?;
+        let mut reserve = Reserve::new(self.machine());
+        reserve.fill(&need)?;
         if splits {
             // SAFETY: planned; the caller answers for the rest.
             unsafe { self.split_ends(range, &mut reserve) };

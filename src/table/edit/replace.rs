@@ -38,7 +38,8 @@ impl<F: Format, M: Machine> Editor<'_, '_, F, M> {
         if found.depth != depth || leaf.run {
             let mut need = Need::default();
             self.plan_splits(page, &mut need)?;
-            let mut reserve = Reserve::new(self.machine(), &need)?;
+            let mut reserve = Reserve::new(self.machine());
+            reserve.fill(&need)?;
             // SAFETY: planned; the caller vouches for the split.
             unsafe { self.split_ends(page, &mut reserve) };
         }

@@ -23,7 +23,8 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     ) -> Result<(), EditError> {
         let mut need = Need::default();
         self.plan_tables(0, Some(&self.root), range, wanted, &mut need);
-        let mut reserve = Reserve::new(self.machine(), &need)?;
+        let mut reserve = Reserve::new(self.machine());
+        reserve.fill(&need)?;
         self.build_tables(&self.root, range, wanted, &mut reserve, true);
         publish(self.machine());
         Ok(())
