@@ -5,6 +5,7 @@
 use core::cell::Cell;
 use core::ops::ControlFlow;
 
+use super::plan::{Plan, Refused};
 use super::survey::{Change, Holes};
 use super::{Editor, check_pages};
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
@@ -59,9 +60,10 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     ) -> Result<Flush<'m, F, M>, EditError> {
         check_pages(range)?;
         let mut count = Count::default();
-        let splits = self.plan_splits(range, &mut count.need)?;
+        let mut plan = Plan::new();
+        let splits = self.plan_splits(range, &mut plan).map_err(|Refused| plan.why)?;
         // A table that a cut makes lies half in the range: the copy needs its like.
-        count.need.iter_mut().for_each(|need| *need *= 2);
+        count.need = plan.need.map(|need| need * 2);
         let (changed, closed) = (Cell::new(false), Cell::new(false));
         let noting = |attrs: Attrs| {
             let new = change(attrs);
@@ -71,7 +73,9 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         };
         let mut survey = Change::new(self, &noting);
         for part in parts.clone() {
-            self.survey(&self.narrow(part), part, Holes::Skipped, &mut survey)?;
+            let seen =
+                self.survey(&self.narrow(part), part, Holes::Skipped, &mut survey, &mut plan);
+            seen.map_err(|Refused| plan.why)?;
             to.plan_copy(Some(&to.root), &self.root, part, &mut count)?;
         }
         let Change { executable, uniform, .. } = survey;

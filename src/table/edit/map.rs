@@ -1,5 +1,6 @@
 //! Mapping what is absent.
 
+use super::plan::{Plan, Refused};
 use super::{Editor, LeafSizes, check_pages};
 use crate::addr::{PAGE_SHIFT, PhysAddr, VirtAddr, VirtRange};
 use crate::attr::Attrs;
@@ -8,7 +9,7 @@ use crate::table::error::EditError;
 use crate::table::flush::publish;
 use crate::table::mem::Machine;
 use crate::table::node::Node;
-use crate::table::reserve::{Need, Reserve, planned};
+use crate::table::reserve::{Reserve, planned};
 
 impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     /// Maps `range` to the memory from `phys` on, in the largest leaves that alignment and `sizes` allow.
@@ -38,10 +39,11 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
             return Err(EditError::PhysOverflow { start: phys });
         }
         let mapping = self.mapping(range.start(), phys, attrs, sizes);
-        let (node, mut need) = (self.narrow(range), Need::default());
-        self.plan_map(node.depth(), Some(&node), range, &mapping, &mut need)?;
+        let (node, mut plan) = (self.narrow(range), Plan::new());
+        let found = self.plan_map(node.depth(), Some(&node), range, &mapping, &mut plan);
+        found.map_err(|Refused| plan.why)?;
         let mut reserve = Reserve::new(self.machine());
-        reserve.fill(&need)?;
+        reserve.fill(&plan.need)?;
         // SAFETY: the plan found nothing in the way; the caller vouches for the mapping.
         unsafe { self.build(&node, range, &mapping, &mut reserve, true) };
         publish(self.machine());

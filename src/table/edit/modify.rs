@@ -1,5 +1,6 @@
 //! Changing what is mapped: unmapping, protecting.
 
+use super::plan::{Plan, Refused};
 use super::survey::{Change, Holes, Removal, Survey};
 use super::{Editor, check_pages};
 use crate::addr::VirtRange;
@@ -10,7 +11,7 @@ use crate::table::flush::Flush;
 use crate::table::mem::Machine;
 use crate::table::memo::Memo;
 use crate::table::node::Node;
-use crate::table::reserve::{Need, Reserve, planned};
+use crate::table::reserve::{Reserve, planned};
 
 /// Whether a change of attributes needs the old translation gone before the new one is made
 /// (DDI 0406C B3.10.1). The sixteen words of a run must agree at any time, so they change while absent.
@@ -85,12 +86,14 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         change: &dyn Fn(Attrs) -> Attrs,
     ) -> Result<Flush<'m, F, M>, EditError> {
         check_pages(range)?;
+        let mut plan = Plan::new();
         // SAFETY: the caller answers for it.
-        let executable = match unsafe { self.modify_page(range, change) } {
-            Some(executable) => executable,
+        let changed = match unsafe { self.modify_page(range, change) } {
+            Some(executable) => Ok(executable),
             // SAFETY: as above.
-            None => unsafe { self.modify_leaves(range, change)? },
+            None => unsafe { self.modify_leaves(range, change, &mut plan) },
         };
+        let executable = changed.map_err(|Refused| plan.why)?;
         let mut flush = self.flush();
         flush.add(range, executable);
         Ok(flush)
@@ -101,11 +104,12 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         &self,
         range: VirtRange,
         change: &dyn Fn(Attrs) -> Attrs,
-    ) -> Result<bool, EditError> {
+        plan: &mut Plan,
+    ) -> Result<bool, Refused> {
         let mut survey = Change::new(self, change);
         // SAFETY: the caller vouches for the change.
         unsafe {
-            let split = self.isolate(range, Holes::Refused, &mut survey)?;
+            let split = self.isolate(range, Holes::Refused, &mut survey, plan)?;
             let mut known = (survey.uniform && !split).then(Memo::default);
             self.rewrite(&self.narrow(range), range, change, &mut known);
         }
@@ -143,8 +147,10 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         // All of swapper's tables stay, so each is looked into.
         let unseen = (holes == Holes::Skipped && !self.is_swapper()).then_some(self.policy.ties);
         let mut survey = Removal { unseen, ..Removal::default() };
+        let mut plan = Plan::new();
         // SAFETY: the caller vouches that nothing uses the mappings.
-        unsafe { self.isolate(range, holes, &mut survey)? };
+        let isolated = unsafe { self.isolate(range, holes, &mut survey, &mut plan) };
+        isolated.map_err(|Refused| plan.why)?;
         let mut flush = self.flush();
         if survey.any {
             flush.add(range, survey.executable);
@@ -165,12 +171,12 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         range: VirtRange,
         holes: Holes,
         survey: &mut dyn Survey<F, M>,
-    ) -> Result<bool, EditError> {
-        let mut need = Need::default();
-        let splits = self.plan_splits(range, &mut need)?;
-        self.survey(&self.narrow(range), range, holes, survey)?;
+        plan: &mut Plan,
+    ) -> Result<bool, Refused> {
+        let splits = self.plan_splits(range, plan)?;
+        self.survey(&self.narrow(range), range, holes, survey, plan)?;
         let mut reserve = Reserve::new(self.machine());
-        reserve.fill(&need)?;
+        reserve.fill(&plan.need)?;
         if splits {
             // SAFETY: planned; the caller answers for the rest.
             unsafe { self.split_ends(range, &mut reserve) };

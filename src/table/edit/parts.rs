@@ -1,10 +1,10 @@
 //! Which entries of a table serve a range: the choice of the largest leaves.
 
+use super::plan::{Plan, Refused};
 use super::{Editor, LeafSizes, RUN_SHIFT};
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
 use crate::attr::Attrs;
 use crate::format::Format;
-use crate::table::error::EditError;
 use crate::table::mem::Machine;
 
 /// What one edit maps: how physical follows virtual, with which attributes, in which leaves.
@@ -118,13 +118,14 @@ impl<F: Format, M: Machine> Editor<'_, '_, F, M> {
         range: VirtRange,
         mapping: &Mapping<F>,
         run: bool,
-    ) -> Result<(), EditError> {
+        plan: &mut Plan,
+    ) -> Result<(), Refused> {
         let shift = F::geometry(depth).shift + if run { RUN_SHIFT } else { 0 };
         let check = |va| self.leaf(depth, mapping.phys(va), mapping.attrs, run);
         // The last reaches furthest; if it cannot be written, perhaps not even the first can.
         if let Err(error) = check(range.last().align_down(shift)) {
-            check(range.start())?;
-            return Err(error.into());
+            let first = check(range.start()).err();
+            return plan.refuse(first.unwrap_or(error).into());
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! A page that is mapped gets another frame.
 
+use super::plan::{Plan, Refused};
 use super::{Editor, check_pages};
 use crate::addr::{PhysAddr, VirtRange};
 use crate::attr::{Access, Attrs};
@@ -7,7 +8,7 @@ use crate::format::Format;
 use crate::table::error::EditError;
 use crate::table::flush::publish;
 use crate::table::mem::Machine;
-use crate::table::reserve::{Need, Reserve, planned};
+use crate::table::reserve::{Reserve, planned};
 use crate::table::walk;
 
 impl<F: Format, M: Machine> Editor<'_, '_, F, M> {
@@ -36,10 +37,10 @@ impl<F: Format, M: Machine> Editor<'_, '_, F, M> {
         let new = change(old);
         let raw = self.leaf(depth, frame, new, false)?;
         if found.depth != depth || leaf.run {
-            let mut need = Need::default();
-            self.plan_splits(page, &mut need)?;
+            let mut plan = Plan::new();
+            self.plan_splits(page, &mut plan).map_err(|Refused| plan.why)?;
             let mut reserve = Reserve::new(self.machine());
-            reserve.fill(&need)?;
+            reserve.fill(&plan.need)?;
             // SAFETY: planned; the caller vouches for the split.
             unsafe { self.split_ends(page, &mut reserve) };
         }

@@ -1,5 +1,6 @@
 //! Pages from scattered frames: a walk per table, a store per page.
 
+use super::plan::{Plan, Refused};
 use super::{Editor, LeafSizes, check_pages};
 use crate::addr::{PAGE_SIZE, PhysAddr, VirtRange};
 use crate::attr::Attrs;
@@ -8,7 +9,6 @@ use crate::table::error::EditError;
 use crate::table::flush::publish;
 use crate::table::mem::Machine;
 use crate::table::node::Node;
-use crate::table::reserve::Need;
 
 /// Why not all pages were mapped, and how many were.
 pub(crate) struct Stopped {
@@ -39,7 +39,9 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         check_pages(range)?;
         let mapping = self.mapping(range.start(), PhysAddr::default(), attrs, LeafSizes::PAGES);
         let node = self.narrow(range);
-        self.plan_map(node.depth(), Some(&node), range, &mapping, &mut Need::default())?;
+        let mut plan = Plan::new();
+        let found = self.plan_map(node.depth(), Some(&node), range, &mapping, &mut plan);
+        found.map_err(|Refused| plan.why)?;
         self.link_tables(range, &|_, _| true)?;
         let mut pages = 0;
         let mut fill = |ptes: &Node<'m, F, M>, index| {

@@ -4,6 +4,7 @@
 //! absent for a moment (break before make), so it must not be what runs.
 
 use super::parts::Mapping;
+use super::plan::{Plan, Refused};
 use super::{Editor, LeafSizes, RUN_SHIFT};
 use crate::addr::{VirtAddr, VirtRange};
 use crate::format::{Entry, Format, Leaf, Runs};
@@ -11,7 +12,7 @@ use crate::table::error::EditError;
 use crate::table::flush::publish;
 use crate::table::mem::Machine;
 use crate::table::node::Node;
-use crate::table::reserve::{self, Need, Reserve};
+use crate::table::reserve::{self, Reserve};
 
 /// A leaf or run that a boundary cuts.
 struct Cut<'m, F: Format, M> {
@@ -56,9 +57,9 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     /// Checks that the leaves cut by the ends of `range` can be split, and counts the tables for it. Whether
     /// there are any.
     #[inline(never)]
-    pub(super) fn plan_splits(&self, range: VirtRange, need: &mut Need) -> Result<bool, EditError> {
+    pub(super) fn plan_splits(&self, range: VirtRange, plan: &mut Plan) -> Result<bool, Refused> {
         let [start, end] = ends(range);
-        let (from_start, from_end) = (self.plan_split(start)?, self.plan_split(end)?);
+        let (from_start, from_end) = (self.plan_split(start, plan)?, self.plan_split(end, plan)?);
         for depth in 1..F::LEVELS.len() {
             let shift = F::geometry(depth - 1).shift;
             // The entry that becomes a table.
@@ -70,7 +71,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
             // Both ends may cut the same entry: then one table serves both.
             let count =
                 usize::from(first.is_some()) + usize::from(second.is_some() && second != first);
-            reserve::add(need, depth, count);
+            reserve::add(&mut plan.need, depth, count);
         }
         Ok(from_start.is_some() || from_end.is_some())
     }
@@ -78,16 +79,16 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     /// If something crosses `boundary`: the depth from which tables are needed so that nothing does, that
     /// behind the last for none.
     #[inline(never)]
-    fn plan_split(&self, boundary: VirtAddr) -> Result<Option<usize>, EditError> {
+    fn plan_split(&self, boundary: VirtAddr, plan: &mut Plan) -> Result<Option<usize>, Refused> {
         let Some(cut) = self.cut(boundary) else { return Ok(None) };
         let at = cut.span.start();
         let depth = cut.node.depth();
         if self.frozen(depth, boundary) {
-            return Err(EditError::Sealed { at });
+            return plan.refuse(EditError::Sealed { at });
         }
         // What a leaf that stands alone holds, smaller ones can; a run may reach further.
         if cut.leaf.run {
-            self.check_leaves(depth, cut.span, &self.same(&cut, boundary), false)?;
+            self.check_leaves(depth, cut.span, &self.same(&cut, boundary), false, plan)?;
         }
         let in_place = boundary.is_aligned(cut.node.geometry().shift);
         Ok(Some(if in_place { F::LEVELS.len() } else { depth + 1 }))

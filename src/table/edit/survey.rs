@@ -1,5 +1,6 @@
 //! Looking at all that an edit will change, before it changes anything.
 
+use super::plan::{Plan, Refused};
 use super::{Editor, Ties};
 use crate::addr::VirtRange;
 use crate::attr::{Access, Attrs};
@@ -19,10 +20,15 @@ pub(super) enum Holes {
 /// What an edit wants to know of the leaves in its range.
 pub(super) trait Survey<F: Format, M> {
     /// Judges the entries of `node` that translate `range` all at once, if it can. Whether it could.
-    fn table(&mut self, node: &Node<'_, F, M>, range: VirtRange) -> Result<bool, EditError>;
+    fn table(
+        &mut self,
+        node: &Node<'_, F, M>,
+        range: VirtRange,
+        plan: &mut Plan,
+    ) -> Result<bool, Refused>;
 
     /// Judges a leaf: one for all that follow it in its table and differ in the frame alone.
-    fn leaf(&mut self, depth: usize, leaf: Leaf) -> Result<(), EditError>;
+    fn leaf(&mut self, depth: usize, leaf: Leaf, plan: &mut Plan) -> Result<(), Refused>;
 }
 
 /// Whether the table is the last of a walk.
@@ -45,7 +51,12 @@ pub(super) struct Removal<'p> {
 }
 
 impl<F: Format, M: TableMemory> Survey<F, M> for Removal<'_> {
-    fn table(&mut self, node: &Node<'_, F, M>, range: VirtRange) -> Result<bool, EditError> {
+    fn table(
+        &mut self,
+        node: &Node<'_, F, M>,
+        range: VirtRange,
+        _: &mut Plan,
+    ) -> Result<bool, Refused> {
         if let (Some(ties), Some(above)) = (self.unseen, node.depth().checked_sub(1))
             && node.is_all(range)
             && !ties.keeps(above, range.start())
@@ -67,7 +78,7 @@ impl<F: Format, M: TableMemory> Survey<F, M> for Removal<'_> {
         Ok(true)
     }
 
-    fn leaf(&mut self, _depth: usize, leaf: Leaf) -> Result<(), EditError> {
+    fn leaf(&mut self, _depth: usize, leaf: Leaf, _: &mut Plan) -> Result<(), Refused> {
         self.any = true;
         self.executable |= leaf.attrs.access == Access::ReadExecute;
         Ok(())
@@ -96,7 +107,12 @@ impl<'a, 'm, F: Format, M> Change<'a, 'm, F, M> {
 }
 
 impl<F: Format, M: Machine> Survey<F, M> for Change<'_, '_, F, M> {
-    fn table(&mut self, node: &Node<'_, F, M>, range: VirtRange) -> Result<bool, EditError> {
+    fn table(
+        &mut self,
+        node: &Node<'_, F, M>,
+        range: VirtRange,
+        plan: &mut Plan,
+    ) -> Result<bool, Refused> {
         if !is_pte(node) {
             return Ok(false);
         }
@@ -114,14 +130,17 @@ impl<F: Format, M: Machine> Survey<F, M> for Change<'_, '_, F, M> {
             return Ok(false);
         }
         self.known = Memo::new(node.depth(), leaf.run, first, first);
-        Survey::<F, M>::leaf(self, node.depth(), leaf).map(|()| true)
+        Survey::<F, M>::leaf(self, node.depth(), leaf, plan).map(|()| true)
     }
 
-    fn leaf(&mut self, depth: usize, leaf: Leaf) -> Result<(), EditError> {
+    fn leaf(&mut self, depth: usize, leaf: Leaf, plan: &mut Plan) -> Result<(), Refused> {
         let attrs = (self.change)(leaf.attrs);
         self.executable |= leaf.attrs.access == Access::ReadExecute;
         self.executable |= attrs.access == Access::ReadExecute;
-        self.editor.changed(depth, leaf, attrs).map(drop)
+        match self.editor.changed(depth, leaf, attrs) {
+            Ok(_) => Ok(()),
+            Err(error) => plan.refuse(error),
+        }
     }
 }
 
@@ -134,10 +153,11 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         range: VirtRange,
         holes: Holes,
         survey: &mut dyn Survey<F, M>,
-    ) -> Result<(), EditError> {
+        plan: &mut Plan,
+    ) -> Result<(), Refused> {
         let depth = node.depth();
         let frozen = self.frozen(depth, range.start());
-        if !frozen && survey.table(node, range)? {
+        if !frozen && survey.table(node, range, plan)? {
             return Ok(());
         }
         let mut memo = Memo::<F>::default();
@@ -151,24 +171,26 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
                 && self.owns(&table)
             {
                 // SAFETY: the entry was just read from this node.
-                self.survey(&unsafe { node.child(table) }, part, holes, survey)?;
+                self.survey(&unsafe { node.child(table) }, part, holes, survey, plan)?;
                 continue;
             }
             let at = part.start();
             match F::decode(depth, raw) {
-                Entry::Leaf(_) if self.frozen(depth, at) => return Err(EditError::Sealed { at }),
+                Entry::Leaf(_) if self.frozen(depth, at) => {
+                    return plan.refuse(EditError::Sealed { at });
+                }
                 Entry::Leaf(leaf) => {
-                    survey.leaf(depth, leaf)?;
+                    survey.leaf(depth, leaf, plan)?;
                     // A supersection that is to be sections may lie out of their reach: each is judged.
                     if Self::is_pte(depth) || !leaf.run {
                         memo = Memo::new(depth, leaf.run, raw, raw);
                     }
                 }
-                Entry::Reserved => return Err(EditError::Reserved { at }),
+                Entry::Reserved => return plan.refuse(EditError::Reserved { at }),
                 // Swapper's tables hold nothing of this tree's.
                 Entry::Absent | Entry::Table(_) => {
                     if holes == Holes::Refused {
-                        return Err(EditError::NotMapped { at });
+                        return plan.refuse(EditError::NotMapped { at });
                     }
                 }
             }
