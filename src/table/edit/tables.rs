@@ -7,7 +7,7 @@ use crate::table::error::EditError;
 use crate::table::flush::publish;
 use crate::table::mem::Machine;
 use crate::table::node::Node;
-use crate::table::reserve::{self, Need, Reserve};
+use crate::table::reserve::{Need, Reserve, Supply};
 
 impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     /// Links an empty table at every absent entry for `range` above the ptes that `wanted` asks for, given its depth and
@@ -21,11 +21,11 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         range: VirtRange,
         wanted: &dyn Fn(usize, VirtRange) -> bool,
     ) -> Result<(), EditError> {
-        let mut need = Need::default();
-        self.plan_tables(0, Some(&self.root), range, wanted, &mut need);
-        let mut reserve = Reserve::new(self.machine());
+        let (mut need, mut reserve) = (Need::default(), Reserve::new(self.machine()));
+        let root = Some(&self.root);
+        self.make_tables(0, root, range, wanted, &mut Supply::Counted(&mut need), true);
         reserve.fill(&need)?;
-        self.build_tables(&self.root, range, wanted, &mut reserve, true);
+        self.make_tables(0, root, range, wanted, &mut Supply::Taken(&mut reserve), true);
         publish(self.machine());
         Ok(())
     }
@@ -50,14 +50,17 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         }
     }
 
+    /// Makes tables at absent entries for `range`, at `depth`, in `node` or one that is still to be made. `live` says whether
+    /// walks reach the node.
     #[inline(never)]
-    fn plan_tables(
+    fn make_tables(
         &self,
         depth: usize,
         node: Option<&Node<'m, F, M>>,
         range: VirtRange,
         wanted: &dyn Fn(usize, VirtRange) -> bool,
-        need: &mut Need,
+        supply: &mut Supply<'_, 'm, F, M>,
+        live: bool,
     ) {
         if Self::is_pte(depth) {
             return;
@@ -68,54 +71,25 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
             if !wanted(depth, part) {
                 continue;
             }
-            let child = match node.map_or(Entry::Absent, |node| node.entry(index)) {
+            match node.map_or(Entry::Absent, |node| node.entry(index)) {
                 Entry::Absent => {
-                    reserve::add(need, depth + 1, 1);
-                    None
-                }
-                Entry::Table(table) if self.owns(&table) => {
-                    // SAFETY: the entry was just read from this node.
-                    node.map(|node| unsafe { node.child(table) })
-                }
-                _ => continue,
-            };
-            self.plan_tables(depth + 1, child.as_ref(), part, wanted, need);
-        }
-    }
-
-    #[inline(never)]
-    fn build_tables(
-        &self,
-        node: &Node<'m, F, M>,
-        range: VirtRange,
-        wanted: &dyn Fn(usize, VirtRange) -> bool,
-        reserve: &mut Reserve<'m, F, M>,
-        live: bool,
-    ) {
-        let depth = node.depth();
-        if Self::is_pte(depth) {
-            return;
-        }
-        for index in node.indices(range) {
-            let (_, part) = node.cut(range, index);
-            if !wanted(depth, part) {
-                continue;
-            }
-            match node.entry(index) {
-                Entry::Absent => {
-                    let Some(table) = reserve.take(depth + 1) else { return };
-                    // SAFETY: the table is ours alone until it is linked, empty or with empty tables in it.
-                    unsafe {
-                        let child = Node::new(self.machine(), table, depth + 1);
-                        child.zero_unlinked(child.all());
-                        self.build_tables(&child, part, wanted, reserve, false);
-                        self.link_table(node, index, &child, live);
+                    let child = supply.take(depth + 1).map(|table| {
+                        // SAFETY: the table is ours alone until it is linked.
+                        let child = unsafe { Node::new(self.machine(), table, depth + 1) };
+                        // SAFETY: as above.
+                        unsafe { child.zero_unlinked(child.all()) };
+                        child
+                    });
+                    self.make_tables(depth + 1, child.as_ref(), part, wanted, supply, false);
+                    if let (Some(node), Some(child)) = (node, child) {
+                        // SAFETY: it is complete, empty or with empty tables in it.
+                        unsafe { self.link_table(node, index, &child, live) };
                     }
                 }
                 Entry::Table(table) if self.owns(&table) => {
                     // SAFETY: the entry was just read from this node.
-                    let child = unsafe { node.child(table) };
-                    self.build_tables(&child, part, wanted, reserve, live);
+                    let child = node.map(|node| unsafe { node.child(table) });
+                    self.make_tables(depth + 1, child.as_ref(), part, wanted, supply, live);
                 }
                 _ => {}
             }
