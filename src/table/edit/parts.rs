@@ -83,28 +83,26 @@ impl<F: Format, M: Machine> Editor<'_, '_, F, M> {
     /// Which entries at `depth` serve `range`.
     #[inline(never)]
     pub(super) fn parts(&self, depth: usize, range: VirtRange, mapping: &Mapping<F>) -> Parts {
-        let level = F::level(depth);
-        let mut parts = Parts { below: [Some(range), None], leaves: [None; 3] };
-        if !Self::is_pte(depth) && !mapping.sizes.contains(LeafSizes::BLOCKS) {
-            return parts;
-        }
-        if self.frozen(depth, range.start()) {
-            return parts;
-        }
-        if Self::is_pte(depth) && !mapping.sizes.contains(LeafSizes::RUNS) {
-            return Parts { below: [None; 2], leaves: [Some((range, false)), None, None] };
-        }
-        let Some(leaves) = mapping.aligned(range, level.shift) else { return parts };
-        parts.below = Parts::around(range, leaves);
-        parts.leaves[0] = Some((leaves, false));
-        if !mapping.sizes.contains(LeafSizes::RUNS) || level.runs.is_none() {
-            return parts;
-        }
-        if let Some(runs) = mapping.aligned(leaves, level.shift + RUN_SHIFT)
+        let shift = F::geometry(depth).shift;
+        let sized = Self::is_pte(depth) || mapping.sizes.contains(LeafSizes::BLOCKS);
+        let leaves = match sized && !self.frozen(depth, range.start()) {
+            true => mapping.aligned(range, shift),
+            false => None,
+        };
+        let Some(leaves) = leaves else {
+            return Parts { below: [Some(range), None], leaves: [None; 3] };
+        };
+        let mut parts = Parts {
+            below: Parts::around(range, leaves),
+            leaves: [Some((leaves, false)), None, None],
+        };
+        if mapping.sizes.contains(LeafSizes::RUNS)
+            && F::level(depth).runs.is_some()
+            && let Some(runs) = mapping.aligned(leaves, shift + RUN_SHIFT)
             && self.leaf(depth, mapping.phys(runs.start()), mapping.attrs, true).is_ok()
         {
-            let [before, after] = Parts::around(leaves, runs);
             let single = |part: Option<VirtRange>| part.map(|part| (part, false));
+            let [before, after] = Parts::around(leaves, runs);
             parts.leaves = [single(before), Some((runs, true)), single(after)];
         }
         parts
