@@ -100,11 +100,11 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         }
         // Words of an identical run equal each other, and the next run's are a run further.
         let next = F::Raw::from_u64(1 << RUN_BYTES);
-        let mut raw = raw;
-        for start in indices.step_by(RUN) {
+        let (mut start, mut raw) = (indices.start, raw);
+        while start < indices.end {
             // SAFETY: as above.
             unsafe { ptes.fill_few(start..start + RUN, raw, step) };
-            raw = raw.step(next);
+            (start, raw) = (start + RUN, raw.step(next));
         }
     }
 

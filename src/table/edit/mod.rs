@@ -198,7 +198,7 @@ impl<'p, 'm, F: Format, M: Machine> Editor<'p, 'm, F, M> {
     fn step(depth: usize, run: bool) -> F::Raw {
         match F::RUNS {
             Runs::Identical if run => F::Raw::default(),
-            _ => F::Raw::from_u64(1 << F::geometry(depth).shift),
+            _ => F::Raw::from_u64(u64::from(1_u32 << F::geometry(depth).shift)),
         }
     }
 
