@@ -136,7 +136,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
             let child = Node::new(self.machine(), table, depth);
             let filled = match Self::is_pte(depth) {
                 true => Some(range),
-                false => self.parts(depth, range, mapping).leaf_hull(),
+                false => self.parts(depth, range, mapping).hull,
             };
             self.zero_outside(&child, filled.map_or(0..0, |part| child.indices(part)));
             if Self::is_pte(depth) && !mapping.sizes.contains(LeafSizes::RUNS) {

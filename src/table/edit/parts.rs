@@ -46,6 +46,8 @@ pub(super) struct Parts {
     pub(super) below: [Option<VirtRange>; 2],
     /// What is made of leaves, and whether in runs: before the runs, these, and after.
     pub(super) leaves: [Option<(VirtRange, bool)>; 3],
+    /// From the first to the last address in leaves.
+    pub(super) hull: Option<VirtRange>,
 }
 
 impl Parts {
@@ -58,11 +60,6 @@ impl Parts {
             if before { part(range.start().0, middle.start().0 - 1) } else { None },
             if after { part(middle.last().0 + 1, range.last().0) } else { None },
         ]
-    }
-
-    /// From the first to the last address in leaves.
-    pub(super) fn leaf_hull(&self) -> Option<VirtRange> {
-        self.leaves.iter().flatten().map(|&(part, _)| part).reduce(VirtRange::hull)
     }
 }
 
@@ -90,11 +87,12 @@ impl<F: Format, M: Machine> Editor<'_, '_, F, M> {
             false => None,
         };
         let Some(leaves) = leaves else {
-            return Parts { below: [Some(range), None], leaves: [None; 3] };
+            return Parts { below: [Some(range), None], leaves: [None; 3], hull: None };
         };
         let mut parts = Parts {
             below: Parts::around(range, leaves),
             leaves: [Some((leaves, false)), None, None],
+            hull: Some(leaves),
         };
         if mapping.sizes.contains(LeafSizes::RUNS)
             && F::level(depth).runs.is_some()
