@@ -1,5 +1,7 @@
 //! The levels of a format: what they are called, and which addresses their entries translate.
 
+use core::ops::Range;
+
 use crate::addr::{VirtAddr, VirtRange};
 
 /// How sixteen neighbouring equal leaves form one TLB entry.
@@ -139,6 +141,12 @@ impl Geometry {
     #[inline]
     pub const fn index(self, va: VirtAddr) -> usize {
         (va.0 >> self.shift) as usize & self.last
+    }
+
+    /// The indices of the entries for `range`, which lies in what one table translates.
+    #[inline]
+    pub(crate) const fn indices(self, range: VirtRange) -> Range<usize> {
+        self.index(range.start())..self.index(range.last()) + 1
     }
 
     /// The addresses that entry `index` translates, in the table that translates `va`.

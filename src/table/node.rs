@@ -186,7 +186,8 @@ impl<'m, F: Format, M: TableMemory> Node<'m, F, M> {
     /// table has.
     #[inline]
     pub fn indices(&self, range: VirtRange) -> Range<usize> {
-        self.index(range.start())..(self.index(range.last()) + 1).min(self.count())
+        let all = self.geometry().indices(range);
+        all.start..all.end.min(self.count())
     }
 
     /// The addresses of entry `index`, where `va` is any address that this table translates.

@@ -125,10 +125,14 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         // All but the first and the last are covered whole, and so made alike: of tables of ptes, which need no others,
         // one of these is enough. The last reaches furthest, so what the format cannot reach shows there at the latest.
         let next = if Self::is_pte(depth + 1) { last.saturating_sub(1) } else { 0 };
-        for index in core::iter::once(first).chain(next.max(first + 1)..=last) {
+        let mut index = first;
+        loop {
             let (_, part) = geometry.cut(range, index);
             self.plan_map(depth + 1, None, part, mapping, plan)?;
+            if index == last {
+                return Ok(());
+            }
+            index = next.max(index + 1);
         }
-        Ok(())
     }
 }

@@ -66,7 +66,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
             return;
         }
         let geometry = F::geometry(depth);
-        for index in geometry.index(range.start())..=geometry.index(range.last()) {
+        for index in geometry.indices(range) {
             let (_, part) = geometry.cut(range, index);
             if !wanted(depth, part) {
                 continue;
