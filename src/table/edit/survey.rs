@@ -118,19 +118,17 @@ impl<F: Format, M: Machine> Survey<F, M> for Change<'_, '_, F, M> {
         }
         let indices = node.indices(range);
         let first = node.load(indices.start);
-        if self.known.knows(first) && self.known.knows_all(node, indices.clone()) {
-            return Ok(true);
+        if !self.known.knows(first) {
+            let Entry::Leaf(leaf) = F::decode(node.depth(), first) else {
+                self.uniform = false;
+                return Ok(false);
+            };
+            Survey::<F, M>::leaf(self, node.depth(), leaf, plan)?;
+            self.known = Memo::new(node.depth(), leaf.run, first, first);
         }
-        let Entry::Leaf(leaf) = F::decode(node.depth(), first) else {
-            self.uniform = false;
-            return Ok(false);
-        };
-        if !node.is_uniform(indices, first, F::frame_mask(node.depth(), leaf.run)) {
-            self.uniform = false;
-            return Ok(false);
-        }
-        self.known = Memo::new(node.depth(), leaf.run, first, first);
-        Survey::<F, M>::leaf(self, node.depth(), leaf, plan).map(|()| true)
+        let uniform = self.known.knows_all(node, indices);
+        self.uniform &= uniform;
+        Ok(uniform)
     }
 
     fn leaf(&mut self, depth: usize, leaf: Leaf, plan: &mut Plan) -> Result<(), Refused> {
