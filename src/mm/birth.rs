@@ -6,7 +6,7 @@
 use core::ops::Range;
 
 use super::idmap::kernel_link;
-use super::layout::Layout;
+use super::layout::{Layout, has_pmds};
 use super::pgd::{Kind, Pgd};
 use super::spare::Regions;
 use super::swapper::Swapper;
@@ -135,6 +135,12 @@ impl Shape {
         }
     }
 
+    /// The root entries with private tables.
+    #[inline]
+    fn private<F: Format>(&self) -> Range<usize> {
+        if const { has_pmds::<F>() } { self.private.clone() } else { 0..0 }
+    }
+
     /// Which entries of the private table below root entry `index` are swapper's.
     #[inline]
     fn copies<F: Format>(&self, index: usize) -> Range<usize> {
@@ -160,7 +166,7 @@ impl<'m, F: Format, M: Machine> Draft<'m, F, M> {
     /// # Safety
     /// The root's entries are absent, but for those that are copied.
     unsafe fn link_tables(&self, shape: &Shape) -> Result<(), OutOfMemory> {
-        for index in shape.private.clone() {
+        for index in shape.private::<F>() {
             // A block of swapper's at the root is sealed, and copied as it is.
             if !matches!(F::walk(0, self.swapper.load(index)), Walk::Memory { .. }) {
                 // SAFETY: the entry is absent.
@@ -262,7 +268,7 @@ impl<'m, F: Format, M: Machine> Draft<'m, F, M> {
     /// # Safety
     /// [`link_tables`](Self::link_tables) linked them.
     unsafe fn fill_private(&self, shape: &Shape) {
-        for index in shape.private.clone() {
+        for index in shape.private::<F>() {
             // SAFETY: nobody walks this tree; swapper's tables stay, and what is copied carries its mark.
             unsafe {
                 let Some(child) = self.root.below(index) else {

@@ -233,12 +233,17 @@ impl Layout {
 
     /// The root entries below which each pgd has a private table: the one that user space and the kernel half
     /// share, or all with [`Pmds::Always`].
-    #[inline(never)]
+    #[inline]
     pub fn private_tables<F: Format>(&self) -> Range<usize> {
+        if const { has_pmds::<F>() } { self.private_pmds::<F>() } else { 0..0 }
+    }
+
+    /// The root entries below which each pgd has a private pmd.
+    #[inline(never)]
+    fn private_pmds<F: Format>(&self) -> Range<usize> {
         let root = &F::LEVELS[0];
         let border = root.index(self.task_size());
         match self.spec.pmds {
-            _ if F::LEVELS.len() <= 2 => 0..0,
             Pmds::Always => 0..root.index(self.pgd_last::<F>()) + 1,
             _ if self.task_size().is_aligned(root.shift) || self.pgd_kernel::<F>().is_none() => {
                 0..0
@@ -273,4 +278,9 @@ impl Layout {
             .filter_map(|window| window.range())
             .chain((!self.low_vectors()).then(|| self.vectors()))
     }
+}
+
+/// Whether there are middle tables.
+pub(super) const fn has_pmds<F: Format>() -> bool {
+    F::LEVELS.len() > 2
 }
