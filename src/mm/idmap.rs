@@ -73,9 +73,6 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         range: VirtRange,
         access: Access,
     ) -> Result<(), EditError> {
-        if !range.is_aligned(PAGE_SHIFT) {
-            return Err(EditError::Misaligned);
-        }
         self.check_own(range)?;
         // SAFETY: checked; the caller answers for the rest.
         if unsafe { self.add_block(range, access) }? {
@@ -83,7 +80,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         }
         let attrs = identity(access);
         let mut need = Need::default();
-        self.plan_identity(0, Some(&self.root), &self.model(), range, &mut need)?;
+        self.plan_identity(0, Some(&self.root), range, &mut need)?;
         let mut reserve = Reserve::new(self.root.machine());
         reserve.fill(&need)?;
         self.hide(range);
@@ -106,9 +103,6 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         &mut self,
         range: VirtRange,
     ) -> Result<Flush<'m, F, M>, EditError> {
-        if !range.is_aligned(PAGE_SHIFT) {
-            return Err(EditError::Misaligned);
-        }
         self.check_own(range)?;
         // SAFETY: checked; the caller answers for the rest.
         let block = unsafe { self.remove_block(range) };
@@ -119,11 +113,13 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         flush.add_everything();
         // SAFETY: cut off, or planned; the caller vouches that nothing uses it.
         unsafe {
-            if let Some(table) = block {
-                flush.add_tables(table.into_iter(), Self::BLOCKS);
-            } else {
-                self.hidden -= self.hidden_by(range);
-                self.remove_identity(&self.root, &self.model(), range, &mut flush);
+            match block {
+                Some(Some(table)) => flush.add_table(table, Self::BLOCKS),
+                Some(None) => {}
+                None => {
+                    self.hidden -= self.hidden_by(range);
+                    self.remove_identity(&self.root, &self.model(), range, &mut flush);
+                }
             }
         }
         Ok(flush)
@@ -139,6 +135,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     }
 
     /// Pages of the kernel half in `range`.
+    #[inline(never)]
     fn hidden_by(&self, range: VirtRange) -> u32 {
         range
             .intersection(self.layout().kernel())
@@ -151,8 +148,12 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         self.hidden == 0 && va >= self.layout().task_size()
     }
 
-    /// Refuses what TTBR0 does not translate.
+    /// Refuses what is not pages, and what TTBR0 does not translate.
+    #[inline]
     fn check_own(&self, range: VirtRange) -> Result<(), EditError> {
+        if !range.is_aligned(PAGE_SHIFT) {
+            return Err(EditError::Misaligned);
+        }
         let last = self.layout().pgd_last::<F>();
         if range.last() <= last {
             return Ok(());
@@ -170,7 +171,6 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         &self,
         depth: usize,
         node: Option<&Node<'m, F, M>>,
-        model: &Model<'m, F, M>,
         range: VirtRange,
         need: &mut Need,
     ) -> Result<(), EditError> {
@@ -200,8 +200,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
                     None
                 }
             };
-            let below = model.below(at);
-            self.plan_identity(depth + 1, child.as_ref(), &below, part, need)?;
+            self.plan_identity(depth + 1, child.as_ref(), part, need)?;
         }
         Ok(())
     }
@@ -268,18 +267,8 @@ fn run_of(index: usize) -> Range<usize> {
 ///
 /// # Safety
 /// No CPU runs on the table.
-#[inline(never)]
+#[inline]
 unsafe fn part_run<F: Format, M: Machine>(node: &Node<'_, F, M>, index: usize, alone: F::Raw) {
-    // SAFETY: the caller answers for it.
-    unsafe { part_run_here(node, index, alone) }
-}
-
-/// The same, in code with constants.
-///
-/// # Safety
-/// As for [`part_run`].
-#[inline(always)]
-unsafe fn part_run_here<F: Format, M: Machine>(node: &Node<'_, F, M>, index: usize, alone: F::Raw) {
     let (level, run) = (node.level(), run_of(index));
     // An identical run's leaf holds the run's frame, any other its own.
     let before = match level.runs {

@@ -109,7 +109,7 @@ impl<'m, F: Format, M: Machine> Flush<'m, F, M> {
     /// # Safety
     /// The table came from the machine's allocator for `depth`, the tree no longer refers to it, and the
     /// addresses it translated are [added](Self::add).
-    #[inline(never)]
+    #[inline]
     pub(crate) unsafe fn add_table(&mut self, table: PhysAddr, depth: usize) {
         // SAFETY: the caller answers for it.
         unsafe { self.add_tables(core::iter::once(table), depth) }

@@ -1,7 +1,7 @@
 //! One block in the place of one of swapper's: what a CPU runs on whose MMU is switched, and all that most identity
 //! mappings are. One entry is looked at and one table made at most, so it needs no plan.
 
-use super::{identity, kernel_link, leaf_bits, part_run_here, run_of};
+use super::{identity, kernel_link, leaf_bits, part_run, run_of};
 use crate::addr::{PAGE_SIZE, PhysAddr, VirtAddr, VirtRange};
 use crate::attr::Access;
 use crate::format::{Descriptor, Format, Walk};
@@ -76,7 +76,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         unsafe {
             let node = if depth == 0 { root } else { Self::copy_of(&model)? };
             if alone != raw {
-                part_run_here(&node, index, alone);
+                part_run(&node, index, alone);
             }
             let bits = leaf_bits::<F>(depth, identity(access));
             node.store(index, bits | F::Raw::from_u64(at.0.into()));
