@@ -173,15 +173,19 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
     ) -> Result<(), EditError> {
         self.check(range)?;
         Self::check_attrs(attrs)?;
+        let mut editor = self.editor_here();
         // SAFETY: the caller answers for it.
         unsafe {
             if range == VirtRange::page(range.start())
-                && let Some(bits) = self.editor().page_bits(attrs)
-                && self.editor().map_lone_page(range, phys, bits)
+                && let Some(bits) = editor.page_bits(attrs)
+                && editor.map_lone_page(range, phys, bits)
             {
                 return Ok(());
             }
-            self.map_range(range, phys, attrs, sizes)
+            if editor.map_in_tables(range, phys, attrs, sizes) {
+                return Ok(());
+            }
+            editor.map(range, phys, attrs, sizes)
         }
     }
 
@@ -204,25 +208,6 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
         let mapped = unsafe { self.map(range, phys, attrs, LeafSizes::LARGEST) };
         self.sealing.sealed = sealed;
         mapped
-    }
-
-    /// Maps what is not a page in a table that is there.
-    #[inline(never)]
-    unsafe fn map_range(
-        &mut self,
-        range: VirtRange,
-        phys: PhysAddr,
-        attrs: Attrs,
-        sizes: LeafSizes,
-    ) -> Result<(), EditError> {
-        let mut editor = self.editor();
-        // SAFETY: the caller answers for it.
-        unsafe {
-            if editor.map_in_tables(range, phys, attrs, sizes) {
-                return Ok(());
-            }
-            editor.map(range, phys, attrs, sizes)
-        }
     }
 
     /// Unmaps part of the kernel half, see [`Editor::unmap`]. Tables stay.
@@ -299,7 +284,14 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
         Flush::new(self.machine(), Whose::Everyone)
     }
 
+    #[inline(never)]
     pub(super) fn editor(&mut self) -> Editor<'_, 'm, F, M> {
+        self.editor_here()
+    }
+
+    /// The same, for the callers that map and unmap by the page.
+    #[inline(always)]
+    pub(super) fn editor_here(&mut self) -> Editor<'_, 'm, F, M> {
         let policy = Policy {
             owner: Owner::Swapper,
             pxn: false,

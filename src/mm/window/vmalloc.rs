@@ -102,7 +102,7 @@ impl<'m, F: Format, M: Machine, const N: usize> Vmalloc<'m, F, M, N> {
             if let Some((known, bits)) = self.kind
                 && (known, pages) == (memory, 1)
                 && swapper.check(range).is_ok()
-                && swapper.editor().map_lone_page(range, start, bits)
+                && swapper.editor_here().map_lone_page(range, start, bits)
             {
                 return Ok(at);
             }
@@ -135,7 +135,7 @@ impl<'m, F: Format, M: Machine, const N: usize> Vmalloc<'m, F, M, N> {
         };
         let debt = self.debt.get_or_insert_with(|| swapper.flush());
         // SAFETY: ioremap mapped it as a whole, and nobody else maps in the window; the caller answers for the rest.
-        unsafe { swapper.editor().unmap_area(range, debt) };
+        unsafe { swapper.editor_here().unmap_area(range, debt) };
         self.areas.retire(range.start());
         if memory.is_normal() {
             self.purge();
