@@ -1,8 +1,6 @@
 //! Cache maintenance by address. By set and way a CPU maintains its own level 1 alone, while its cache is off: as it starts
 //! or leaves, in [`start`](super::start) (DDI 0406C B2.2.6).
 
-use core::ops::RangeInclusive;
-
 use super::barrier::{ISH, dsb, isb};
 use super::cp15::{CTR, DCCIMVAC, DCCMVAC, DCCMVAU, DCIMVAC, ICIMVAU};
 use super::tlb::forget_predictions;
@@ -23,16 +21,14 @@ pub fn instruction_line() -> usize {
 /// The first bytes of the lines that hold `bytes` bytes from `from`, each exactly once: the range may end at
 /// the top of the address space, so it is walked by its last line, not by its end.
 ///
-/// `line` is a power of two.
+/// `line` is a power of two, and no single byte.
 #[inline]
 pub fn lines(from: usize, bytes: usize, line: usize) -> impl Iterator<Item = usize> {
     let first = from & !(line - 1);
-    let range: RangeInclusive<usize> = match bytes.checked_sub(1) {
-        Some(rest) => 0..=(from.saturating_add(rest) - first) >> line.trailing_zeros(),
-        #[expect(clippy::reversed_empty_ranges, reason = "no bytes, no lines")]
-        None => 1..=0,
-    };
-    range.map(move |i| first + i * line)
+    let count = bytes
+        .checked_sub(1)
+        .map_or(0, |rest| ((from.saturating_add(rest) - first) >> line.trailing_zeros()) + 1);
+    (0..count).map(move |i| first + i * line)
 }
 
 /// Cleans the data lines of `bytes` bytes at `from` to the point of unification (DCCMVAU), where table walks
@@ -41,6 +37,7 @@ pub fn lines(from: usize, bytes: usize, line: usize) -> impl Iterator<Item = usi
 ///
 /// An address that is not mapped faults like a read of it.
 #[cold]
+#[inline(never)]
 pub fn clean_to_unification(from: *const u8, bytes: usize, line: usize) {
     for at in lines(from as usize, bytes, line) {
         // SAFETY: cleaning changes no value.

@@ -273,12 +273,12 @@ unsafe fn part_run<F: Format, M: Machine>(node: &Node<'_, F, M>, index: usize, a
     // An identical run's leaf holds the run's frame, any other its own.
     let before = match level.runs {
         Some(Runs::Identical) => 0,
-        _ => (index - run.start) as u64,
+        _ => (index - run.start) as u32,
     };
-    let first = F::Raw::from_u64(alone.as_u64() - (before << level.shift));
+    let first = F::Raw::from_u64(alone.as_u64() - u64::from(before * level.span()));
     // SAFETY: they map the same as before; the caller answers for the rest.
     unsafe {
-        let step = F::Raw::from_u64(1 << level.shift);
+        let step = F::Raw::from_u64(level.span().into());
         // Of short words sixteen are soon stored; of long ones, by a call.
         match size_of::<F::Raw>() {
             4 => node.fill_few(run.clone(), first, step),

@@ -271,7 +271,7 @@ impl Layout {
     /// The windows of the kernel half whose tables every pgd has from birth; high vectors are always one of
     /// them, for without vectors no fault is handled.
     pub fn eager_windows(&self) -> impl Iterator<Item = VirtRange> {
-        let LayoutSpec { modules, pkmap, vmalloc, fixmap, .. } = self.spec;
+        let LayoutSpec { modules, pkmap, vmalloc, fixmap, .. } = &self.spec;
         [modules, pkmap, vmalloc, fixmap]
             .into_iter()
             .filter(|window| window.eager)

@@ -6,7 +6,7 @@ use core::iter;
 use core::ptr::NonNull;
 
 use linked_list_allocator::Heap;
-use spin::Mutex;
+use spin::{Mutex, MutexGuard};
 
 use super::mem::{OutOfMemory, TableMemory};
 use crate::addr::PhysAddr;
@@ -177,20 +177,26 @@ impl TableHeap {
         Ok(Self { state: Mutex::new(state), offset })
     }
 
+    /// The state, for all but [`allocate`](TableMemory::allocate), which locks it in its own code.
+    #[inline(never)]
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
     /// Tables in use now.
     pub fn counts(&self) -> TableCounts {
-        let [pgd, pmd, pte] = self.state.lock().counts;
+        let [pgd, pmd, pte] = self.lock().counts;
         TableCounts { pgd, pmd, pte }
     }
 
     /// Bytes in use now.
     pub fn used(&self) -> usize {
-        self.state.lock().used
+        self.lock().used
     }
 
     /// Bytes that are not in use now, perhaps in pieces.
     pub fn free_bytes(&self) -> usize {
-        let state = self.state.lock();
+        let state = self.lock();
         state.heap.size() - state.used
     }
 }
@@ -220,7 +226,7 @@ unsafe impl TableMemory for TableHeap {
 
     #[inline]
     unsafe fn free_all(&self, tables: impl Iterator<Item = PhysAddr>, level: &'static Level) {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         let Some(place) = state.spares.get_mut(level.table_shift() as usize) else { return };
         let (mut first, mut count) = (*place, 0);
         for table in tables {

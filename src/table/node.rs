@@ -212,6 +212,7 @@ impl<'m, F: Format, M: TableMemory> Node<'m, F, M> {
     /// Whether `range`, which lies in what the table spans, is all of that.
     #[inline]
     pub(crate) fn is_all(&self, range: VirtRange) -> bool {
+        // Modulo 4 GiB, which a root may translate.
         let bytes = (self.count() as u32) << self.geometry().shift;
         range.last().0 - range.start().0 == bytes.wrapping_sub(1)
     }

@@ -1,12 +1,13 @@
 //! Reading a tree: translate an address, visit what is mapped, trace an address level by level.
 
+use core::iter;
 use core::ops::ControlFlow;
 
 use super::mem::TableMemory;
-use super::node::{MAX_LEVELS, Node};
+use super::node::Node;
 use crate::addr::{PAGE_SIZE, PhysAddr, VirtAddr, VirtRange};
 use crate::attr::Access;
-use crate::format::{Entry, Format, Leaf, Level, RUN, Runs, Walk};
+use crate::format::{Descriptor, Entry, Format, Leaf, Level, RUN, Runs, Walk};
 
 /// What an address translates to: the descriptor of the leaf that maps it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -143,30 +144,18 @@ pub fn trace<F: Format, M: TableMemory>(
     root: &Node<'_, F, M>,
     va: VirtAddr,
 ) -> impl Iterator<Item = Step> + Clone {
-    let mut steps = [None; MAX_LEVELS];
-    let mut node = *root;
-    for step in &mut steps {
-        use crate::format::Descriptor;
-        if !node.translates(va) {
-            break;
-        }
+    let mut next = Some(*root);
+    iter::from_fn(move || {
+        let node = next.take().filter(|node| node.translates(va))?;
         let index = node.index(va);
         let raw = node.load(index);
         let entry = F::decode(node.depth(), raw);
-        *step = Some(Step {
-            level: node.level(),
-            table: node.table(),
-            index,
-            raw: raw.as_u64(),
-            entry,
-        });
-        match entry {
+        if let Entry::Table(table) = entry {
             // SAFETY: the entry was just read from this node.
-            Entry::Table(table) => node = unsafe { node.child(table) },
-            _ => break,
+            next = Some(unsafe { node.child(table) });
         }
-    }
-    steps.into_iter().flatten()
+        Some(Step { level: node.level(), table: node.table(), index, raw: raw.as_u64(), entry })
+    })
 }
 
 /// Calls `visit` for every leaf that maps an address in `range`, in order, until it breaks. What lies behind words of

@@ -42,7 +42,7 @@ impl<'m, F: Format, M: Machine> Model<'m, F, M> {
     #[inline(never)]
     pub(super) unsafe fn fill(&self, child: &Node<'m, F, M>, va: VirtAddr) {
         let (level, depth) = (child.level(), child.depth());
-        let (all, step) = (0..level.entries(), F::Raw::from_u64(1 << level.shift));
+        let (all, step) = (0..level.entries(), F::Raw::from_u64(level.span().into()));
         let entry = |index| planned(self.entry(depth, level.entry_span(va, index).start()).ok());
         // SAFETY: the caller answers for the table.
         unsafe {
