@@ -11,12 +11,10 @@
 //! [`identity_mapping_del`](Pgd::identity_mapping_del) replaces by swapper's entry.
 
 mod block;
-mod model;
 mod removal;
 
 use core::ops::Range;
 
-use self::model::Model;
 use super::pgd::Pgd;
 use crate::addr::{PAGE_SHIFT, PhysAddr, VirtAddr, VirtRange};
 use crate::attr::{Access, Attrs};
@@ -27,6 +25,7 @@ use crate::table::flush::{Flush, publish};
 use crate::table::mem::Machine;
 use crate::table::node::Node;
 use crate::table::reserve::{self, Need, Reserve, planned};
+use crate::table::walk;
 
 /// Whether an entry is this pgd's use of the slot, and not a copy of swapper's.
 fn is_own(entry: Entry) -> bool {
@@ -85,7 +84,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         reserve.fill(&need)?;
         self.hide(range);
         // SAFETY: planned; the caller vouches for the mapping.
-        unsafe { self.build_identity(&self.root, &self.model(), range, attrs, &mut reserve) };
+        unsafe { self.build_identity(&self.root, range, attrs, &mut reserve) };
         publish(self.root.machine());
         Ok(())
     }
@@ -118,7 +117,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
                 Some(None) => {}
                 None => {
                     self.hidden -= self.hidden_by(range);
-                    self.remove_identity(&self.root, &self.model(), range, &mut flush);
+                    self.remove_identity(&self.root, range, &mut flush);
                 }
             }
         }
@@ -161,8 +160,54 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         Err(EditError::OutOfBounds { at: range.start().max(VirtAddr(last.0 + 1)) })
     }
 
-    fn model(&self) -> Model<'m, F, M> {
-        Model::Table(self.swapper.root)
+    /// What swapper says about the entry for `va` at `depth`.
+    #[inline(never)]
+    fn theirs(&self, depth: usize, va: VirtAddr) -> Theirs<'m, F, M> {
+        let (node, word) = (self.swapper.root, F::Raw::default());
+        let mut theirs = Theirs { node, there: false, word, run: false };
+        loop {
+            let node = &theirs.node;
+            let raw = node.load(node.index(va));
+            theirs.there = node.depth() == depth;
+            match F::decode(node.depth(), raw) {
+                Entry::Table(table) if !theirs.there => {
+                    // SAFETY: the entry was just read from this node.
+                    theirs.node = unsafe { node.child(table) };
+                    continue;
+                }
+                Entry::Leaf(leaf) if leaf.run || !theirs.there => {
+                    let start = va.align_down(F::level(depth).shift);
+                    let frame = walk::phys::<F>(node.depth(), &leaf, start);
+                    let word = F::encode(depth, Entry::Leaf(Leaf { frame, run: false, ..leaf }));
+                    theirs.word = planned(word.ok()).unwrap_or_default();
+                    theirs.run = theirs.there;
+                }
+                _ if theirs.there => theirs.word = raw,
+                _ => {}
+            }
+            return theirs;
+        }
+    }
+
+    /// Writes what swapper says to all entries of `child`, a new table that translates `va`. What a leaf that stands
+    /// alone holds, smaller ones can.
+    ///
+    /// # Safety
+    /// No entry points to the table, and it may be changed.
+    #[inline(never)]
+    unsafe fn copy_theirs(&self, child: &Node<'m, F, M>, va: VirtAddr) {
+        // SAFETY: the caller answers for the table.
+        unsafe {
+            let (all, theirs) = (child.all(), self.theirs(child.depth(), va));
+            if theirs.there {
+                // Runs stay whole, but for those that the range cuts.
+                child.copy_unlinked(&theirs.node, all);
+            } else if theirs.word == F::Raw::default() {
+                child.zero_unlinked(all);
+            } else {
+                child.fill(all, theirs.word, F::Raw::from_u64(child.level().span().into()));
+            }
+        }
     }
 
     /// Finds what is in the way, and counts the tables needed.
@@ -210,7 +255,6 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     unsafe fn build_identity(
         &self,
         node: &Node<'m, F, M>,
-        model: &Model<'m, F, M>,
         range: VirtRange,
         attrs: Attrs,
         reserve: &mut Reserve<'m, F, M>,
@@ -227,8 +271,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
                 if let Some(table) = F::decode_table(depth, raw)
                     && table.owner != Owner::Swapper
                 {
-                    let below = model.below(part.start());
-                    self.build_identity(&node.child(table), &below, part, attrs, reserve);
+                    self.build_identity(&node.child(table), part, attrs, reserve);
                     // The kernel executes there now.
                     node.store(index, kernel_link::<F>(depth, table.table));
                     continue;
@@ -244,9 +287,8 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
                     node.store(index, bits | F::Raw::from_u64(span.start().0.into()));
                 } else if let Some(table) = reserve.take(depth + 1) {
                     let child = Node::new(machine, table, depth + 1);
-                    let below = model.below(part.start());
-                    below.fill(&child, span.start());
-                    self.build_identity(&child, &below, part, attrs, reserve);
+                    self.copy_theirs(&child, span.start());
+                    self.build_identity(&child, part, attrs, reserve);
                     child.clean(child.all());
                     machine.dsb_ishst();
                     node.store(index, kernel_link::<F>(depth, table));
@@ -255,6 +297,18 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         }
         node.clean(node.indices(range));
     }
+}
+
+/// What swapper says about an entry.
+struct Theirs<'m, F: Format, M> {
+    /// The table that it stands in, or swapper's lowest above it.
+    node: Node<'m, F, M>,
+    /// Whether it stands in that table.
+    there: bool,
+    /// The entry, if it were copied alone: a larger leaf's part, a run's leaf for itself.
+    word: F::Raw,
+    /// Whether it is one of a run in that table.
+    run: bool,
 }
 
 /// The run that the entry at `index` is one of.

@@ -79,6 +79,12 @@ fn leaf_shift<F: Format>(depth: usize, leaf: &Leaf) -> u32 {
     }
 }
 
+/// Where `leaf` at `depth` has `va`, or what of its run does.
+pub(crate) fn phys<F: Format>(depth: usize, leaf: &Leaf, va: VirtAddr) -> PhysAddr {
+    let offset = va.0 & ((1 << leaf_shift::<F>(depth, leaf)) - 1);
+    PhysAddr::truncate(leaf.frame.as_u64() + u64::from(offset))
+}
+
 /// What `va` translates to in the tree below `root`, whatever the permissions.
 ///
 /// A leaf without access is a translation too; the hardware would fault. `None` also where `root` is a table below the
@@ -174,8 +180,7 @@ pub fn visit<F: Format, M: TableMemory, B>(
             }
             Entry::Leaf(leaf) => {
                 let span = root.span(range.start(), index);
-                let offset = span.start().0 & ((1 << leaf_shift::<F>(root.depth(), &leaf)) - 1);
-                let phys = PhysAddr::truncate(leaf.frame.as_u64() + u64::from(offset));
+                let phys = phys::<F>(root.depth(), &leaf, span.start());
                 visit(Mapped { range: span, phys, leaf, depth: root.depth() })?;
             }
             Entry::Absent | Entry::Reserved => {}

@@ -2,7 +2,6 @@
 
 use core::ops::Range;
 
-use super::model::{Model, run_start};
 use super::{is_own, run_of};
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
 use crate::format::{Entry, Format, Leaf, Level, Owner, RUN, Walk};
@@ -11,9 +10,9 @@ use crate::mm::pgd::Pgd;
 use crate::table::error::EditError;
 use crate::table::flush::Flush;
 use crate::table::mem::Machine;
-use crate::table::memo::Memo;
 use crate::table::node::Node;
 use crate::table::reserve::planned;
+use crate::table::walk;
 
 impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     /// Checks that all of `range` is identity mapping.
@@ -32,7 +31,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
                 continue;
             }
             match F::decode(node.depth(), raw) {
-                Entry::Leaf(leaf) if is_identity(node.level(), &leaf, span.start()) => {
+                Entry::Leaf(leaf) if is_identity::<F>(node.depth(), &leaf, span.start()) => {
                     // User space's edits of its half may have made runs of what was added.
                     let shift =
                         node.level().shift + if leaf.run { RUN.trailing_zeros() } else { 0 };
@@ -52,31 +51,22 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     pub(super) unsafe fn remove_identity(
         &self,
         node: &Node<'m, F, M>,
-        model: &Model<'m, F, M>,
         range: VirtRange,
         flush: &mut Flush<'m, F, M>,
     ) {
         let depth = node.depth();
         for index in node.indices(range) {
             let (span, part) = node.cut(range, index);
-            if let Some(table) = F::decode_table(depth, node.load(index)) {
+            let table = F::decode_table(depth, node.load(index));
+            if let Some(table) = table {
                 // SAFETY: the entry was just read from this node.
                 let child = unsafe { node.child(table) };
+                // SAFETY: the caller vouches that nothing uses the mapping.
+                unsafe { self.remove_identity(&child, part, flush) };
                 // Where swapper has a block at the root, no pgd has a table from birth.
                 let block = depth == 0
                     && matches!(F::walk(0, self.swapper.root.load(index)), Walk::Memory { .. });
                 let kept = !block && keeps::<F>(self.layout(), depth, span.start());
-                if !kept && self.is_last(span.start()) {
-                    // SAFETY: swapper's entry cuts the tables off, and the flush covers everything.
-                    unsafe {
-                        self.restore(node, model, range, index);
-                        flush.add_tree(&child);
-                    }
-                    continue;
-                }
-                let below = model.below(part.start());
-                // SAFETY: the caller vouches that nothing uses the mapping.
-                unsafe { self.remove_identity(&child, &below, part, flush) };
                 let in_use = holds_own(&child, child.all());
                 if in_use && !kept && !holds_identity(&child, span) {
                     let link = planned(self.editor().link(depth, child.table()).ok());
@@ -86,53 +76,35 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
                 if in_use || kept {
                     continue;
                 }
-                // SAFETY: swapper's entry cuts the table off, and the flush covers everything.
-                unsafe {
-                    self.restore(node, model, range, index);
-                    flush.add_table(child.table(), child.depth());
-                }
-                continue;
             }
-            // SAFETY: swapper maps it for every address space.
-            unsafe { self.restore(node, model, range, index) };
+            // SAFETY: swapper maps it for every address space: its entry cuts a table off, and the flush covers
+            // everything.
+            unsafe {
+                self.restore(node, range, index);
+                if let Some(table) = table {
+                    flush.add_table(table.table, depth + 1);
+                }
+            }
         }
         node.clean(node.indices(range));
     }
 
     /// Puts swapper's entry back, one of those for `range`: alone, or as part of its run where no neighbour is the
     /// pgd's own.
-    #[inline(never)]
-    unsafe fn restore(
-        &self,
-        node: &Node<'m, F, M>,
-        model: &Model<'m, F, M>,
-        range: VirtRange,
-        index: usize,
-    ) {
-        let (va, depth) = (node.span(range.start(), index).start(), node.depth());
-        let is_run = |raw| matches!(F::decode(depth, raw), Entry::Leaf(leaf) if leaf.run);
-        let whose_run = match model {
-            Model::Table(swapper) if !is_run(swapper.load(index)) => {
-                // SAFETY: the caller answers for it; so for all of these.
-                return unsafe { node.store(index, swapper.load(index)) };
-            }
-            Model::Table(swapper) => Some(swapper),
-            _ => None,
-        };
-        let run = run_of(index);
-        // Of the last identity mapping, no neighbour is own; what comes later in the range is, until it is restored
-        // itself.
-        let whole = if self.is_last(va) && whose_run.is_some() {
+    unsafe fn restore(&self, node: &Node<'m, F, M>, range: VirtRange, index: usize) {
+        let (va, run) = (node.span(range.start(), index).start(), run_of(index));
+        let theirs = self.theirs(node.depth(), va);
+        let whole = if theirs.run && self.is_last(va) {
+            // No neighbour is own, but what comes later in the range, until it is restored itself.
             index + 1 == run.end || index == node.index(range.last())
         } else {
-            let alone = planned(model.entry(depth, va).ok()).unwrap_or_default();
-            // SAFETY: as above.
-            unsafe { node.store(index, alone) };
-            whose_run.is_some() && !holds_own(node, run.clone())
+            // SAFETY: the caller answers for it; so for all of these.
+            unsafe { node.store(index, theirs.word) };
+            theirs.run && !holds_own(node, run.clone())
         };
-        if let (Some(swapper), true) = (whose_run, whole) {
+        if whole {
             // SAFETY: as above.
-            unsafe { node.copy_few(swapper, run) };
+            unsafe { node.copy_few(&theirs.node, run) };
         }
     }
 }
@@ -140,19 +112,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
 /// Whether any entry in `range` of a table is this pgd's use of it.
 #[inline(never)]
 fn holds_own<F: Format, M: Machine>(node: &Node<'_, F, M>, mut range: Range<usize>) -> bool {
-    let mut copies = Memo::<F>::default();
-    range.any(|index| {
-        let raw = node.load(index);
-        if raw == F::Raw::default() || copies.knows(raw) {
-            return false;
-        }
-        let entry = F::decode(node.depth(), raw);
-        // Own ones end the search.
-        if let Entry::Leaf(leaf) = entry {
-            copies = Memo::new(node.depth(), leaf.run, raw, raw);
-        }
-        is_own(entry)
-    })
+    range.any(|index| is_own(node.entry(index)))
 }
 
 /// Whether a table of the pgd's, which translates `span`, serves an identity mapping.
@@ -161,7 +121,7 @@ fn holds_identity<F: Format, M: Machine>(node: &Node<'_, F, M>, span: VirtRange)
     node.all().any(|index| match node.entry(index) {
         Entry::Table(table) => table.owner == Owner::Kernel,
         Entry::Leaf(leaf) => {
-            is_identity(node.level(), &leaf, node.span(span.start(), index).start())
+            is_identity::<F>(node.depth(), &leaf, node.span(span.start(), index).start())
         }
         _ => false,
     })
@@ -169,8 +129,8 @@ fn holds_identity<F: Format, M: Machine>(node: &Node<'_, F, M>, span: VirtRange)
 
 /// Whether the leaf for `va` maps it to itself, for the kernel.
 #[inline(never)]
-pub(super) fn is_identity(level: &Level, leaf: &Leaf, va: VirtAddr) -> bool {
-    let runs = if leaf.run { level.runs } else { None };
-    let holder = run_start(runs, va, level.shift);
-    !leaf.attrs.global && !leaf.attrs.user && leaf.frame == PhysAddr::from_u32(holder.0)
+pub(super) fn is_identity<F: Format>(depth: usize, leaf: &Leaf, va: VirtAddr) -> bool {
+    !leaf.attrs.global
+        && !leaf.attrs.user
+        && walk::phys::<F>(depth, leaf, va) == PhysAddr::from_u32(va.0)
 }
