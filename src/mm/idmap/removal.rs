@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use super::{is_own, run_of};
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
-use crate::format::{Entry, Format, Leaf, Level, Owner, RUN, Walk};
+use crate::format::{Entry, Format, Leaf, Owner, RUN, Walk};
 use crate::mm::birth::keeps;
 use crate::mm::pgd::Pgd;
 use crate::table::error::EditError;
