@@ -263,7 +263,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
 
     /// Changes what may be done with part of the user half, see [`Editor::protect`]. The access is the hardware's, whatever
     /// marks say: where memory is shared until written, or watched for writes, [`Attrs::mprotect`] goes to
-    /// [`modify`](Self::modify) instead.
+    /// [`modify`](Self::modify) or [`modify_mapped`](Self::modify_mapped) instead.
     ///
     /// # Errors
     /// [`EditError`]; nothing was changed.
@@ -295,6 +295,24 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         self.check(range)?;
         // SAFETY: the caller answers for it.
         unsafe { self.editor().modify(range, &|attrs| change(attrs).with_global(false)) }
+    }
+
+    /// Changes the attributes of what is mapped in part of the user half, and does not mind holes, see
+    /// [`Editor::modify_mapped`]: `mprotect` of memory that comes when it is touched.
+    ///
+    /// # Errors
+    /// As for [`modify`](Self::modify), but for holes.
+    ///
+    /// # Safety
+    /// As for [`Editor::modify`].
+    pub unsafe fn modify_mapped(
+        &mut self,
+        range: VirtRange,
+        change: impl Fn(Attrs) -> Attrs,
+    ) -> Result<Flush<'m, F, M>, EditError> {
+        self.check(range)?;
+        // SAFETY: the caller answers for it.
+        unsafe { self.editor().modify_mapped(range, &|attrs| change(attrs).with_global(false)) }
     }
 
     /// What `va` translates to, in either half.

@@ -30,6 +30,7 @@ both_formats!(
     what_is_the_kernels_is_not_shared,
     errors_name_the_first_page_in_the_way,
     another_access_keeps_it_shared,
+    another_access_minds_no_holes,
 );
 
 const DATA: Attrs = Attrs::user(Access::ReadWrite);
@@ -224,6 +225,38 @@ fn another_access_keeps_it_shared<F: Format>() {
     unsafe { child.modify(page, |attrs| attrs.mprotect(Access::ReadWrite)) }.unwrap().pay();
     let attrs = child.translate(page.start()).unwrap().leaf().unwrap().attrs;
     assert_eq!(attrs.access, Access::ReadWrite);
+}
+
+/// Of a page here and there, a table that is full, blocks; and of nothing at all.
+fn another_access_minds_no_holes<F: Format>() {
+    let (host, layout) = (Host::<F>::new(), linux());
+    let mut swapper = swapper(&host, &layout);
+    let mut space = pgd(&host, &mut swapper);
+    for (start, end) in [
+        (0x0001_0000, 0x0001_1000),
+        (0x0001_3000, 0x0001_4000),
+        (0x0040_0000, 0x0060_0000),
+        (0x0080_0000, 0x00A0_0000),
+    ] {
+        let sizes = if start < 0x80_0000 { LeafSizes::PAGES } else { LeafSizes::LARGEST };
+        space.map_at(range(start, end), 0x7000_0000 + u64::from(start), DATA, sizes).unwrap();
+    }
+    let before = read(&host, &space);
+    let all = range(0x0001_0000, 0x0090_1000);
+    assert!(matches!(space.modify_now(all, Attrs::mkold), Err(EditError::NotMapped { .. })));
+    assert_eq!(read(&host, &space), before);
+    // SAFETY: nobody reaches memory through these tables.
+    let flush = unsafe { space.modify_mapped(all, |attrs| attrs.mprotect(Access::Read)) };
+    assert_eq!(flush.map(|flush| flush.range()), Ok(Some(all)));
+    let expected = before.0.iter().map(|(&page, &(at, attrs))| {
+        let inside = VirtAddr(page * PAGE_SIZE) <= all.last();
+        (page, (at, if inside { attrs.mprotect(Access::Read) } else { attrs }))
+    });
+    assert_eq!(read(&host, &space), Model(expected.collect()));
+    // SAFETY: as above.
+    let nothing = unsafe { space.modify_mapped(range(0x2000_0000, 0x3000_0000), Attrs::mkold) };
+    assert!(nothing.is_ok_and(|flush| flush.is_empty()));
+    host.audit(swapper.root(), &[space.root()]);
 }
 
 /// Levels that have leaves, and whether in a run: their bytes.

@@ -79,41 +79,73 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     /// # Safety
     /// As for [`protect`](Self::protect), and nothing relies on what is absent for a moment; `change` gives the same answer
     /// to the same attributes.
-    #[inline(never)]
     pub unsafe fn modify(
         &mut self,
         range: VirtRange,
+        change: &dyn Fn(Attrs) -> Attrs,
+    ) -> Result<Flush<'m, F, M>, EditError> {
+        // SAFETY: the caller answers for it.
+        unsafe { self.alter(range, Holes::Refused, change) }
+    }
+
+    /// [Modifies](Self::modify) what is mapped in `range`, and does not mind holes.
+    ///
+    /// # Errors
+    /// As for [`modify`](Self::modify), but for holes.
+    ///
+    /// # Safety
+    /// As for [`modify`](Self::modify).
+    pub unsafe fn modify_mapped(
+        &mut self,
+        range: VirtRange,
+        change: &dyn Fn(Attrs) -> Attrs,
+    ) -> Result<Flush<'m, F, M>, EditError> {
+        // SAFETY: the caller answers for it.
+        unsafe { self.alter(range, Holes::Skipped, change) }
+    }
+
+    #[inline(never)]
+    unsafe fn alter(
+        &mut self,
+        range: VirtRange,
+        holes: Holes,
         change: &dyn Fn(Attrs) -> Attrs,
     ) -> Result<Flush<'m, F, M>, EditError> {
         check_pages(range)?;
         let mut plan = Plan::new();
         // SAFETY: the caller answers for it.
         let changed = match unsafe { self.modify_page(range, change) } {
-            Some(executable) => Ok(executable),
+            Some(executable) => Ok(Some(executable)),
             // SAFETY: as above.
-            None => unsafe { self.modify_leaves(range, change, &mut plan) },
+            None => unsafe { self.modify_leaves(range, holes, change, &mut plan) },
         };
-        let executable = changed.map_err(|Refused| plan.why)?;
+        let changed = changed.map_err(|Refused| plan.why)?;
         let mut flush = self.flush();
-        flush.add(range, executable);
+        if let Some(executable) = changed {
+            flush.add(range, executable);
+        }
         Ok(flush)
     }
 
-    /// [Modifies](Self::modify) whatever leaves there are. Whether anything was or becomes executable.
+    /// [Modifies](Self::modify) whatever leaves there are, if any. Whether anything was or becomes executable.
     unsafe fn modify_leaves(
         &self,
         range: VirtRange,
+        holes: Holes,
         change: &dyn Fn(Attrs) -> Attrs,
         plan: &mut Plan,
-    ) -> Result<bool, Refused> {
+    ) -> Result<Option<bool>, Refused> {
         let mut survey = Change::new(self, change);
         // SAFETY: the caller vouches for the change.
         unsafe {
-            let split = self.isolate(range, Holes::Refused, &mut survey, plan)?;
+            let split = self.isolate(range, holes, &mut survey, plan)?;
+            if !survey.any {
+                return Ok(None);
+            }
             let mut known = (survey.uniform && !split).then(Memo::default);
             self.rewrite(&self.narrow(range), range, change, &mut known);
         }
-        Ok(survey.executable)
+        Ok(Some(survey.executable))
     }
 
     /// [Modifies](Self::modify) one page that is a leaf of its own, where that takes one store: what faults do. Whether
@@ -292,9 +324,9 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
             }
             let span = node.span(range.start(), index);
             match F::decode(depth, raw) {
-                Entry::Table(table) => {
+                Entry::Table(table) if self.owns(&table) => {
                     let part = range.within(span);
-                    // SAFETY: the entry was just read from this node; the plan found it ours.
+                    // SAFETY: the entry was just read from this node.
                     unsafe { self.rewrite(&node.child(table), part, change, uniform) };
                 }
                 Entry::Leaf(leaf) => {
@@ -320,7 +352,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
                         }
                     }
                 }
-                Entry::Absent | Entry::Reserved => {}
+                _ => {}
             }
         }
         self.clean(node, range);

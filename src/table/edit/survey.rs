@@ -89,6 +89,8 @@ impl<F: Format, M: TableMemory> Survey<F, M> for Removal<'_> {
 pub(super) struct Change<'a, 'm, F: Format, M> {
     editor: &'a Editor<'a, 'm, F, M>,
     change: &'a dyn Fn(Attrs) -> Attrs,
+    /// Whether anything is mapped.
+    pub(super) any: bool,
     /// Whether anything was or becomes executable.
     pub(super) executable: bool,
     /// Whether the ptes of every table in the range agree in all but their frames.
@@ -102,7 +104,8 @@ impl<'a, 'm, F: Format, M> Change<'a, 'm, F, M> {
         editor: &'a Editor<'a, 'm, F, M>,
         change: &'a dyn Fn(Attrs) -> Attrs,
     ) -> Self {
-        Self { editor, change, executable: false, uniform: true, known: Memo::default() }
+        let known = Memo::default();
+        Self { editor, change, any: false, executable: false, uniform: true, known }
     }
 }
 
@@ -133,6 +136,7 @@ impl<F: Format, M: Machine> Survey<F, M> for Change<'_, '_, F, M> {
 
     fn leaf(&mut self, depth: usize, leaf: Leaf, plan: &mut Plan) -> Result<(), Refused> {
         let attrs = (self.change)(leaf.attrs);
+        self.any = true;
         self.executable |= leaf.attrs.access == Access::ReadExecute;
         self.executable |= attrs.access == Access::ReadExecute;
         match self.editor.changed(depth, leaf, attrs) {
