@@ -49,18 +49,20 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     /// meanwhile in the pages next to them is not seen in this pgd. User pages that share a table with the
     /// range are open to the kernel for as long, whatever PXN and DACR say elsewhere: in the classic format
     /// both are the table's. So the mapping goes by [`identity_mapping_del`](Self::identity_mapping_del) alone, which closes
-    /// the table again: unmapped like a page of user space, it leaves it open.
+    /// the table again: unmapped like a page of user space, it leaves it open; and what user space's edits leave of a
+    /// section that they cut is closed, as pages are.
     ///
     /// Entering and leaving the pgd needs the whole TLB flushed ([`forget_all`](crate::table::switch::forget_all)),
     /// as the kernel's global entries may translate the same addresses otherwise: no switch does so by itself. So
     /// does the first use by a CPU that runs on it already: a walk cache may still know the table as user space's,
-    /// closed to the kernel.
+    /// closed to the kernel. Where the range is of the kernel half, swapper may have its neighbours in leaves of another
+    /// size than the pgd: use none of them here, nor on the way back until all is forgotten (DDI 0406C B3.10.1).
     ///
     /// # Errors
     /// [`EditError`]; nothing was changed. [`EditError::Misaligned`] if the range is not pages; [`EditError::Mapped`] where
     /// user space has a mapping; [`EditError::OutOfBounds`] where TTBR1 translates, above
     /// [`Layout::pgd_last`](super::Layout::pgd_last): no pgd can hide what is swapper's there; [`EditError::Reserved`] at a
-    /// word of unknown meaning; [`EditError::Encode`] where a supersection of swapper's beyond 4 GiB would have to be cut.
+    /// word of unknown meaning; [`EditError::Encode`] where swapper has a supersection beyond 4 GiB.
     ///
     /// # Safety
     /// The memory may be reached so, and what the range hides is nothing that the kernel uses on this pgd: not its
@@ -93,8 +95,9 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     /// [`identity_mapping_add`](Self::identity_mapping_add) made are freed with the flush.
     ///
     /// # Errors
-    /// [`EditError::Misaligned`] if the range is not pages, [`EditError::NotMapped`] where it holds no identity mapping,
-    /// [`EditError::OutOfBounds`] where TTBR1 translates; nothing was changed.
+    /// [`EditError::Misaligned`] if the range is not pages, [`EditError::NotMapped`] where it holds no identity mapping, or
+    /// cuts a leaf of one: what was added as one range goes as one. [`EditError::OutOfBounds`] where TTBR1 translates;
+    /// nothing was changed.
     ///
     /// # Safety
     /// As for `identity_mapping_add`; nothing uses the mapping any more.

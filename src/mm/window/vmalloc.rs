@@ -176,7 +176,7 @@ impl<'m, F: Format, M: Machine, const N: usize> Vmalloc<'m, F, M, N> {
     /// Unmaps what [`vmalloc`](Self::vmalloc) mapped at `at`, and gives the frames back once every TLB forgot them.
     ///
     /// # Errors
-    /// [`WindowError::NoSuchArea`]; nothing was changed.
+    /// [`WindowError::NoSuchArea`], [`WindowError::Edit`]; nothing was changed.
     ///
     /// # Safety
     /// Nobody uses it any more.

@@ -40,7 +40,7 @@ impl Count {
 impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     /// Maps in `to`, where nothing is mapped yet, what this tree maps in `range`, after `change` gave every leaf its
     /// new attributes here. Leaves keep their sizes, but for those that the ends of the range cut. `parts` are the
-    /// pieces of the range in which anything may be mapped, in order, each of whole entries of the root.
+    /// pieces of the range in which anything may be mapped, in order.
     ///
     /// `share` hears of the memory of each leaf that is now mapped twice; of a run that is one word sixteen times, once.
     ///

@@ -55,7 +55,7 @@ bitflags! {
 /// What the owner of a tree decides.
 #[derive(Clone, Copy)]
 pub struct Policy<'p, 'm> {
-    /// Who owns the tables that an edit makes.
+    /// Who owns the tables that an edit makes. For [`Owner::Swapper`] tables with its mark are written, and none goes.
     pub owner: Owner,
     /// Whether what user space maps is closed to privileged execution; the CPU must have PXN.
     pub pxn: bool,
@@ -91,7 +91,9 @@ impl<'p, 'm, F: Format, M: Machine> Editor<'p, 'm, F, M> {
     ///
     /// # Safety
     /// `root` is the root of a tree whose tables are the machine's, and nobody else edits it meanwhile. If it is
-    /// [short](Node::short_root), no edit is of an address that it has no entry for.
+    /// [short](Node::short_root), no edit is of an address that it has no entry for. The policy is true of the tree:
+    /// [`Owner::Swapper`] is swapper's alone, [`whose`](Policy::whose) says all identifiers by which TLBs know it, and
+    /// [`ties`](Policy::ties) answers alike as long as the editor lives.
     pub unsafe fn new(machine: &'m M, root: PhysAddr, policy: Policy<'p, 'm>) -> Self {
         // SAFETY: the caller answers for it.
         Self { root: unsafe { Node::new(machine, root, 0) }, policy }

@@ -1,7 +1,8 @@
 //! Splitting the leaf or run that a boundary cuts.
 //!
 //! A run becomes sixteen leaves, a leaf a table of smaller ones with the same meaning. What is split is
-//! absent for a moment (break before make), so it must not be what runs.
+//! absent for a moment (break before make), so it must not be what runs. In the classic format domain and PXN are the
+//! table's: a section of the kernel's alone in a pgd becomes pages that are closed as user space's are.
 
 use super::parts::Mapping;
 use super::plan::{Plan, Refused};
