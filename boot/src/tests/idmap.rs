@@ -4,9 +4,9 @@ use core::arch::asm;
 
 use armv7a_mm::addr::{PhysAddr, VirtAddr, VirtRange};
 use armv7a_mm::armv7::barrier::{SY, dsb};
-use armv7a_mm::armv7::cp15::ID_PFR1;
+use armv7a_mm::armv7::cp15::{ID_PFR1, VBAR};
 use armv7a_mm::armv7::mmu::{self, Query, WalkState};
-use armv7a_mm::armv7::{offline, vectors};
+use armv7a_mm::armv7::offline;
 use armv7a_mm::attr::{Access, Asid, Attrs};
 use armv7a_mm::format::control::Registers;
 use armv7a_mm::format::{Active, FaultKind};
@@ -104,7 +104,7 @@ fn off_and_on() {
         // SAFETY: spare memory, in the linear map.
         unsafe { words.add(i).write(pattern(i)) };
     }
-    let state = (WalkState::read(), vectors::base(), cpsr() & MASKS);
+    let state = (WalkState::read(), VBAR::read(), cpsr() & MASKS);
     let mut registers = [4, 5, 6, 7, 8, 9, 10, 11].map(|i| 0x1111_1111 * i);
     (registers[0], registers[1]) = (state.0.ttbr1 as u32, (state.0.ttbr1 >> 32) as u32);
     let other = self::space();
@@ -113,11 +113,11 @@ fn off_and_on() {
     for next in [other.root(), space.root(), other.root(), swapper] {
         check_eq!(with_registers(&registers, next), registers);
         check_eq!(mmu::root(), next);
-        check_eq!((vectors::base(), cpsr() & MASKS), (state.1, state.2));
+        check_eq!((VBAR::read(), cpsr() & MASKS), (state.1, state.2));
     }
     space.enter();
     drop(other);
-    check_eq!((WalkState::read(), vectors::base(), cpsr() & MASKS), state);
+    check_eq!((WalkState::read(), VBAR::read(), cpsr() & MASKS), state);
     // SAFETY: as above.
     let kept = (0..1024).all(|i| unsafe { words.add(i).read() } == pattern(i));
     check!(kept, "memory changed");
