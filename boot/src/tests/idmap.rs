@@ -104,7 +104,10 @@ fn off_and_on() {
         // SAFETY: spare memory, in the linear map.
         unsafe { words.add(i).write(pattern(i)) };
     }
-    let state = (WalkState::read(), VBAR::read(), cpsr() & MASKS);
+    // With high vectors it is not in use; a value that nobody else left there.
+    // SAFETY: vectors run at any address.
+    unsafe { VBAR::write(image::vectors().start().0) };
+    let state = (WalkState::read(), image::vectors().start().0, cpsr() & MASKS);
     let mut registers = [4, 5, 6, 7, 8, 9, 10, 11].map(|i| 0x1111_1111 * i);
     (registers[0], registers[1]) = (state.0.ttbr1 as u32, (state.0.ttbr1 >> 32) as u32);
     let other = self::space();
