@@ -38,7 +38,26 @@ pub fn machines(depth: Depth) -> Vec<Machine> {
     });
     let near = matches!(depth, Depth::Full).then_some(0xC040_0000);
     let high = near.into_iter().chain([0xD040_0000]).map(at_kernel_addresses);
-    rows.iter().map(|row| machine(row)).chain(high).collect()
+    rows.iter().map(|row| machine(row)).chain(high).chain([mapped_to_itself()]).collect()
+}
+
+/// The image lies, physically, where it is linked: all that swapper maps of it is mapped to itself, for CPUs that start,
+/// too.
+fn mapped_to_itself() -> Machine {
+    let at = 0xC020_0000;
+    let guest = Guest {
+        machine: "virt,secure=on".into(),
+        memory: "3G".into(),
+        cpus: 2,
+        load: Load::Raw { image: at, entry: at },
+        ..Guest::default()
+    };
+    let expect = Expect::Passes(vec![
+        "device tree: none to go by; taking 64 MiB from 0xc0000000".into(),
+        "2 CPUs, started out of the loop in which they sleep".into(),
+    ]);
+    let what = Some("where it is linked".into());
+    Machine { what, guest, raw: true, code: Code::Fast, classic: expect.clone(), lpae: expect }
 }
 
 /// The image lies, physically, at addresses of the kernel half: of its own mapping, or of what else it may use.
