@@ -21,7 +21,7 @@ pub fn instruction_line() -> usize {
 /// The first bytes of the lines that hold `bytes` bytes from `from`, each exactly once: the range may end at
 /// the top of the address space, so it is walked by its last line, not by its end.
 ///
-/// `line` is a power of two, and no single byte.
+/// `line` is a power of two, two bytes at least.
 #[inline]
 pub fn lines(from: usize, bytes: usize, line: usize) -> impl Iterator<Item = usize> {
     let first = from & !(line - 1);
@@ -29,6 +29,12 @@ pub fn lines(from: usize, bytes: usize, line: usize) -> impl Iterator<Item = usi
         .checked_sub(1)
         .map_or(0, |rest| ((from.saturating_add(rest) - first) >> line.trailing_zeros()) + 1);
     (0..count).map(move |i| first + i * line)
+}
+
+/// Whether all of the line at `at`, one of the [`lines`] of that range, lies in it.
+#[inline]
+pub fn is_whole(at: usize, from: usize, bytes: usize, line: usize) -> bool {
+    at.checked_sub(from).is_some_and(|before| bytes - before >= line)
 }
 
 /// Cleans the data lines of `bytes` bytes at `from` to the point of unification (DCCMVAU), where table walks
@@ -73,12 +79,16 @@ pub fn clean_to_coherency(from: *const u8, bytes: usize) {
 /// # Safety
 /// What the CPU wrote there may be lost: the bytes are the device's.
 pub unsafe fn invalidate_to_coherency(from: *mut u8, bytes: usize) {
-    let line = data_line();
-    let (first, behind) = (from as usize, (from as usize).wrapping_add(bytes));
-    for at in lines(first, bytes, line) {
-        let whole = at >= first && behind.wrapping_sub(at) >= line;
+    let (from, line) = (from as usize, data_line());
+    for at in lines(from, bytes, line) {
         // SAFETY: the caller's promise, or nothing is lost.
-        unsafe { if whole { DCIMVAC::write(at as u32) } else { DCCIMVAC::write(at as u32) } }
+        unsafe {
+            if is_whole(at, from, bytes, line) {
+                DCIMVAC::write(at as u32)
+            } else {
+                DCCIMVAC::write(at as u32)
+            }
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::scratch::WINDOW;
 use super::support::{self, Spare};
 use super::windows::Mapping;
 use crate::harness::Test;
-use crate::{check_eq, probe};
+use crate::{check, check_eq, probe};
 
 /// The tests.
 pub const TESTS: &[Test] = &[
@@ -33,6 +33,18 @@ fn ranges() {
 }
 
 fn beside() {
+    // Lines that a device has only a part of are not thrown away.
+    let whole = |from, bytes| {
+        cache::lines(from, bytes, 64).map(move |at| cache::is_whole(at, from, bytes, 64))
+    };
+    check!(whole(0x103C, 0x8C).eq([false, true, true, false]));
+    check!(whole(0x1040, 0x40).eq([true]));
+    check!(whole(0x1041, 0x3F).eq([false]));
+    check!(whole(0x1040, 0x3F).eq([false]));
+    check!(whole(0xFFFF_FF80, 0x80).eq([true, true]));
+    check!(whole(0xFFFF_FFBF, 0x41).eq([false, true]));
+
+    // QEMU has no cache: of these, that they are instructions is all that it shows.
     let at = support::alias(Spare::new().page()).0 as *mut u8;
     let bytes = || (0..256).map(|i| (at.wrapping_add(i), i as u8));
     for (byte, value) in bytes() {
