@@ -135,7 +135,7 @@ impl core::error::Error for OutOfReach {}
 /// - An aligned descriptor lies at `entry`, in a table that only this CPU may write. No other CPU or device
 ///   writes in its cache line meanwhile: not even a table beside it, as another pgd's root of 32 bytes.
 /// - No other CPU runs on these tables.
-/// - This is not abort mode, whose LR and SPSR are lost.
+/// - This is not abort mode, whose LR and SPSR are lost, as are IFSR and IFAR.
 pub unsafe fn store(routine_phys: PhysAddr, entry: PhysAddr, value: Raw) -> Result<(), OutOfReach> {
     let (routine, entry) = (reachable(routine_phys)?, reachable(entry)?);
     // SAFETY: the caller's promise.
@@ -158,7 +158,7 @@ pub unsafe fn store(routine_phys: PhysAddr, entry: PhysAddr, value: Raw) -> Resu
 /// - Edits of the new tables reach this CPU: their machine broadcasts ([`set_smp`](super::Armv7::set_smp)) if another CPU
 ///   makes them.
 /// - CONTEXTIDR holds ASID 0 in the classic format, as it does unless a switch wrote another.
-/// - This is not abort mode, whose LR and SPSR are lost.
+/// - This is not abort mode, whose LR and SPSR are lost, as are IFSR and IFAR.
 pub unsafe fn set_root(
     routine_phys: PhysAddr,
     root: PhysAddr,

@@ -8,7 +8,8 @@
 //!
 //! What may be written is remembered in the leaf's software bits ([`Marks::WRITE`](crate::attr::Marks::WRITE)), so is
 //! what was ([`Marks::DIRTY`](crate::attr::Marks::DIRTY)). How many spaces share a frame is the kernel's to know. Where
-//! such memory gets another access, [`Attrs::mprotect`] keeps it shared: `pgd.modify_mapped(range, |attrs| attrs.mprotect(access))`.
+//! such memory gets another access, [`Attrs::mprotect`] keeps it shared:
+//! `pgd.modify_mapped(range, |attrs| attrs.mprotect(access))`.
 
 use super::pgd::Pgd;
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
