@@ -257,6 +257,20 @@ impl VirtRange {
         }
     }
 
+    /// What of the range lies before `end`, which is one of its addresses, and not the first.
+    #[inline]
+    pub(crate) const fn until(self, end: VirtAddr) -> Self {
+        debug_assert!(self.start < end.0 && end.0 <= self.last);
+        Self { start: self.start, last: end.0 - 1 }
+    }
+
+    /// What of the range lies behind `last`, which is one of its addresses, if anything does.
+    #[inline]
+    pub(crate) const fn behind(self, last: VirtAddr) -> Option<Self> {
+        debug_assert!(self.contains(last));
+        if last.0 == self.last { None } else { Some(Self { start: last.0 + 1, last: self.last }) }
+    }
+
     /// The smallest range that holds both.
     #[inline]
     pub const fn hull(self, other: Self) -> Self {

@@ -211,28 +211,6 @@ impl<'m, F: Format, M: TableMemory> Reserve<'m, F, M> {
     }
 }
 
-/// Where a walk that is made twice gets its tables: first it counts them, then it takes them.
-pub(crate) enum Supply<'r, 'm, F: Format, M: TableMemory> {
-    /// None are there yet.
-    Counted(&'r mut Need),
-    /// All are there.
-    Taken(&'r mut Reserve<'m, F, M>),
-}
-
-impl<F: Format, M: TableMemory> Supply<'_, '_, F, M> {
-    /// A table for `depth`, with any content, if this is the time.
-    #[inline]
-    pub(crate) fn take(&mut self, depth: usize) -> Option<PhysAddr> {
-        match self {
-            Self::Counted(need) => {
-                add(need, depth, 1);
-                None
-            }
-            Self::Taken(reserve) => reserve.take(depth),
-        }
-    }
-}
-
 impl<F: Format, M: TableMemory> Drop for Reserve<'_, F, M> {
     #[inline(never)]
     fn drop(&mut self) {

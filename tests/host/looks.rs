@@ -78,7 +78,7 @@ fn many_pages_take_one_look_each<F: Format>() {
     let mut swapper = swapper(&host, &layout);
     let mut pgd = pgd(&host, &mut swapper);
     let all = range(0x4000_0000, 0x4100_0000);
-    within(&host, [5016, 5121], || pgd.map_at(all, 0x7000_0000, USER, PAGES)).unwrap();
+    within(&host, [5016, 5129], || pgd.map_at(all, 0x7000_0000, USER, PAGES)).unwrap();
     within(&host, [8968, 8640], || pgd.protect_now(all, Access::Read)).unwrap();
     let part = range(0x4000_8000, 0x4080_8000);
     within(&host, [4600, 4464], || pgd.protect_now(part, Access::ReadWrite)).unwrap();

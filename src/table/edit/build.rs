@@ -1,75 +1,141 @@
-//! Committing a mapping: filling tables and linking them. Nothing here can fail.
+//! The walk that maps: made once to plan, and once more to do what was planned.
 
-use core::ops::Range;
-
-use super::parts::Mapping;
+use super::parts::{Kind, Mapping};
+use super::place::Place;
+use super::plan::{Pass, Refused};
 use super::{Editor, LeafSizes};
 use crate::addr::VirtRange;
-use crate::format::{Descriptor, Format, RUN};
+use crate::format::{Descriptor, Entry, Format, RUN};
+use crate::table::error::EditError;
 use crate::table::mem::Machine;
 use crate::table::node::Node;
-use crate::table::reserve::{Reserve, planned};
+use crate::table::reserve::{self, planned};
 
 impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
-    /// Writes the mappings of `range` into `node`, as planned. `live` says whether walks reach the node.
+    /// Maps `range` in the table at `place`: a plan finds the first thing in the way and counts the tables needed below,
+    /// a commit fills and links.
     ///
     /// # Safety
-    /// As for [`map`](Self::map); everything in `range` is absent, and the reserve holds what the plan
-    /// counted.
+    /// A commit: as for [`map`](Self::map), and it was planned.
     #[inline(never)]
-    pub(super) unsafe fn build(
+    pub(super) unsafe fn put(
         &self,
-        node: &Node<'m, F, M>,
+        place: &Place<'m, F, M>,
         range: VirtRange,
         mapping: &Mapping<F>,
-        reserve: &mut Reserve<'m, F, M>,
-        live: bool,
-    ) {
-        let parts = self.parts(node.depth(), range, mapping);
-        for &(part, run) in parts.leaves.iter().flatten() {
-            // SAFETY: absent or tables so far; the caller vouches for the mapping.
+        pass: &mut Pass<'_, 'm, F, M>,
+    ) -> Result<(), Refused> {
+        let (depth, is_pte) = (place.depth, Self::is_pte(place.depth));
+        if let (true, Some(node)) = (place.fresh, &place.node) {
+            let all = node.indices(range);
+            // SAFETY: no walk reaches it, and the rest is filled; the caller vouches for the mapping.
             unsafe {
-                // Tables without mappings may stand in a linked table above the ptes.
-                if !live || Self::is_pte(node.depth()) || self.is_absent(node, part) {
-                    self.fill_leaves(node, part, mapping, run);
-                } else {
-                    self.build_mixed(node, part, mapping, reserve, live);
+                node.zero_unlinked(0..all.start);
+                node.zero_unlinked(all.end..node.count());
+                if is_pte && !mapping.sizes.contains(LeafSizes::RUNS) {
+                    self.fill_leaves(node, range, mapping, false);
+                    return Ok(());
                 }
             }
-            if live {
-                self.clean(node, part);
-            }
         }
-        for &part in parts.below.iter().flatten() {
-            for index in node.indices(part) {
-                let (_, below) = node.cut(part, index);
-                // SAFETY: as above.
-                unsafe { self.build_below(node, index, below, mapping, reserve, live) };
-            }
+        if is_pte && self.frozen(depth, range.start()) {
+            return pass.refuse(EditError::Sealed { at: range.start() });
         }
+        let mut rest = Some(range);
+        while let Some(range) = rest {
+            let (part, kind) = self.first_part(depth, range, mapping);
+            // Only a table can stand where a leaf would; its neighbours then stand alone.
+            let leaves = kind != Kind::Tables;
+            let planned = is_pte && matches!(pass, Pass::Commit(_));
+            // SAFETY: the caller answers for it.
+            unsafe {
+                if leaves && (planned || place.is_absent(part)) {
+                    self.put_leaves(place, part, mapping, kind == Kind::Runs, pass)?;
+                } else {
+                    self.put_below(place, part, mapping, leaves, pass)?;
+                }
+            }
+            rest = range.behind(part.last());
+        }
+        Ok(())
     }
 
-    /// Writes leaves for `range`, which consists of whole entries of `node`, around the tables there.
+    /// Maps `range` in the tables that entries of this one point to, or will point to unless `leaves` says that those
+    /// which are absent get leaves.
+    ///
+    /// # Safety
+    /// As for [`put`](Self::put).
     #[inline(never)]
-    unsafe fn build_mixed(
+    unsafe fn put_below(
         &self,
-        node: &Node<'m, F, M>,
+        place: &Place<'m, F, M>,
         range: VirtRange,
         mapping: &Mapping<F>,
-        reserve: &mut Reserve<'m, F, M>,
-        live: bool,
-    ) {
-        for index in node.indices(range) {
-            let span = node.span(range.start(), index);
-            // SAFETY: the caller's promise; the plan checked that these can stand alone.
+        leaves: bool,
+        pass: &mut Pass<'_, 'm, F, M>,
+    ) -> Result<(), Refused> {
+        let (depth, geometry) = (place.depth, F::geometry(place.depth));
+        let mut indices = geometry.indices(range);
+        if let (true, Some(node)) = (place.fresh, &place.node) {
+            // SAFETY: no walk reaches it.
+            unsafe { node.zero_unlinked(indices.clone()) };
+        }
+        let absent = matches!(pass, Pass::Plan(_)) && place.is_absent(range);
+        while let Some(index) = indices.next() {
+            let (_, part) = geometry.cut(range, index);
+            let raw = if absent { F::Raw::default() } else { place.load(index) };
+            // SAFETY: the caller answers for it; a new table is linked when it is complete.
             unsafe {
-                if node.load(index) == F::Raw::default() {
-                    self.fill_leaves(node, span, mapping, false);
-                } else {
-                    self.build_below(node, index, span, mapping, reserve, live);
+                if leaves && raw == F::Raw::default() {
+                    self.put_leaves(place, part, mapping, false, pass)?;
+                    continue;
+                }
+                let Some(child) = self.below(depth, raw, pass) else {
+                    return pass.refuse(in_the_way::<F>(depth, raw, part));
+                };
+                self.put(&child, part, mapping, pass)?;
+                self.link_below(place, index, &child);
+            }
+            if let (Pass::Plan(plan), true) = (&mut *pass, absent)
+                && Self::is_pte(depth + 1)
+                && indices.len() > 2
+            {
+                // All but the first and the last are covered whole, and so made alike: of tables of ptes, which need no
+                // others, one of these is enough. The last reaches furthest, so what the format cannot reach shows there
+                // at the latest.
+                let skipped = indices.len() - 2;
+                reserve::add(&mut plan.need, depth + 1, skipped);
+                indices.start += skipped;
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that leaves for `range`, which consists of whole absent entries, can be written, or writes them.
+    ///
+    /// # Safety
+    /// As for [`put`](Self::put).
+    #[inline(never)]
+    unsafe fn put_leaves(
+        &self,
+        place: &Place<'m, F, M>,
+        range: VirtRange,
+        mapping: &Mapping<F>,
+        run: bool,
+        pass: &mut Pass<'_, 'm, F, M>,
+    ) -> Result<(), Refused> {
+        match pass {
+            Pass::Plan(plan) => self.check_leaves(place.depth, range, mapping, run, plan)?,
+            Pass::Commit(_) => {
+                let Some(node) = planned(place.node) else { return Ok(()) };
+                // SAFETY: the caller answers for it.
+                unsafe { self.fill_leaves(&node, range, mapping, run) };
+                if !place.fresh {
+                    self.clean(&node, range);
                 }
             }
         }
+        Ok(())
     }
 
     /// Writes leaves for `range`, which consists of whole absent entries of `node`.
@@ -104,81 +170,13 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
             start += stride;
         }
     }
+}
 
-    /// Maps `range` in the table at entry `index`, which is made first where there is none.
-    #[inline(never)]
-    unsafe fn build_below(
-        &self,
-        node: &Node<'m, F, M>,
-        index: usize,
-        range: VirtRange,
-        mapping: &Mapping<F>,
-        reserve: &mut Reserve<'m, F, M>,
-        live: bool,
-    ) {
-        if let Some(table) = F::decode_table(node.depth(), node.load(index)) {
-            // SAFETY: the entry was just read from this node, and the plan found it ours; the rest is the
-            // caller's promise.
-            unsafe {
-                let child = node.child(table);
-                self.build(&child, range, mapping, reserve, live);
-                if !live {
-                    // It was cleaned when its first part was made.
-                    self.clean(&child, range);
-                }
-            }
-            return;
-        }
-        let depth = node.depth() + 1;
-        let Some(table) = reserve.take(depth) else { return };
-        // SAFETY: the table is ours alone until it is linked, which happens when it is complete.
-        unsafe {
-            let child = Node::new(self.machine(), table, depth);
-            let filled = match Self::is_pte(depth) {
-                true => Some(range),
-                false => self.parts(depth, range, mapping).hull,
-            };
-            self.zero_outside(&child, filled.map_or(0..0, |part| child.indices(part)));
-            if Self::is_pte(depth) && !mapping.sizes.contains(LeafSizes::RUNS) {
-                self.fill_leaves(&child, range, mapping, false);
-            } else {
-                self.build(&child, range, mapping, reserve, false);
-            }
-            self.link_table(node, index, &child, live);
-        }
-    }
-
-    /// Zeroes what of a new table will not be filled with leaves.
-    unsafe fn zero_outside(&self, child: &Node<'m, F, M>, filled: Range<usize>) {
-        // SAFETY: the table is new and not linked.
-        unsafe {
-            child.zero_unlinked(0..filled.start);
-            child.zero_unlinked(filled.end..child.count());
-        }
-    }
-
-    /// Links a complete table at entry `index` of `node`: the last store of its making.
-    ///
-    /// # Safety
-    /// The table is complete, and the entry absent.
-    #[inline(never)]
-    pub(super) unsafe fn link_table(
-        &self,
-        node: &Node<'m, F, M>,
-        index: usize,
-        child: &Node<'m, F, M>,
-        live: bool,
-    ) {
-        child.clean(child.all());
-        // Tables are aligned as their level asks, so the link can be written.
-        let Some(raw) = planned(self.link(node.depth(), child.table()).ok()) else { return };
-        if live {
-            self.machine().dsb_ishst();
-        }
-        // SAFETY: the caller vouches for both.
-        unsafe { node.store(index, raw) };
-        if live {
-            node.clean_one(index);
-        }
+/// What stands where a table would.
+fn in_the_way<F: Format>(depth: usize, raw: F::Raw, part: VirtRange) -> EditError {
+    let at = part.start();
+    match F::decode(depth, raw) {
+        by @ Entry::Leaf(_) => EditError::Mapped { at, by },
+        _ => EditError::Reserved { at },
     }
 }

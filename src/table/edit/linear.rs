@@ -1,7 +1,6 @@
 //! Pages and runs in tables that are there, and whole areas out of them: where all is known beforehand, no plan is
 //! needed.
 
-use super::parts::Parts;
 use super::{Editor, LeafSizes, RUN_SHIFT};
 use crate::addr::{PAGE_SHIFT, PhysAddr, VirtAddr, VirtRange};
 use crate::attr::Attrs;
@@ -74,14 +73,23 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
             return false;
         }
         self.in_tables(range, |ptes, part| {
-            let runs = run.and_then(|bits| Some((mapping.aligned(part, RUN_BYTES)?, bits)));
-            let [before, after] =
-                runs.map_or([Some(part), None], |(middle, _)| Parts::around(part, middle));
-            let pages = [before, after].into_iter().flatten().map(|part| (part, page, false));
-            for (part, bits, run) in pages.chain(runs.map(|(part, bits)| (part, bits, true))) {
+            let put = |part: VirtRange, bits, run| {
                 let raw = bits | F::Raw::from_u64(mapping.phys(part.start()).as_u64());
                 // SAFETY: all absent; the caller vouches for the mapping.
                 unsafe { Self::fill_pages(ptes, part, raw, run) };
+            };
+            let mut pages = Some(part);
+            if let Some(bits) = run
+                && let Some(runs) = mapping.aligned(part, RUN_BYTES)
+            {
+                if runs.start() != part.start() {
+                    put(part.until(runs.start()), page, false);
+                }
+                put(runs, bits, true);
+                pages = part.behind(runs.last());
+            }
+            if let Some(pages) = pages {
+                put(pages, page, false);
             }
             self.clean(ptes, part);
             true

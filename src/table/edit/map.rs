@@ -1,6 +1,7 @@
 //! Mapping what is absent.
 
-use super::plan::{Plan, Refused};
+use super::place::Place;
+use super::plan::{Pass, Plan, Refused};
 use super::{Editor, LeafSizes, check_pages};
 use crate::addr::{PAGE_SHIFT, PhysAddr, VirtAddr, VirtRange};
 use crate::attr::Attrs;
@@ -39,13 +40,15 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
             return Err(EditError::PhysOverflow { start: phys });
         }
         let mapping = self.mapping(range.start(), phys, attrs, sizes);
-        let (node, mut plan) = (self.narrow(range), Plan::new());
-        let found = self.plan_map(node.depth(), Some(&node), range, &mapping, &mut plan);
+        let (place, mut plan) = (Place::table(self.narrow(range)), Plan::new());
+        // SAFETY: nothing is written.
+        let found = unsafe { self.put(&place, range, &mapping, &mut Pass::Plan(&mut plan)) };
         found.map_err(|Refused| plan.why)?;
         let mut reserve = Reserve::new(self.machine());
         reserve.fill(&plan.need)?;
         // SAFETY: the plan found nothing in the way; the caller vouches for the mapping.
-        unsafe { self.build(&node, range, &mapping, &mut reserve, true) };
+        let done = unsafe { self.put(&place, range, &mapping, &mut Pass::Commit(&mut reserve)) };
+        planned(done.ok());
         publish(self.machine());
         Ok(())
     }

@@ -17,6 +17,7 @@ mod linear;
 mod map;
 mod modify;
 mod parts;
+mod place;
 mod plan;
 mod replace;
 pub(crate) mod scatter;
@@ -222,11 +223,6 @@ impl<'p, 'm, F: Format, M: Machine> Editor<'p, 'm, F, M> {
     #[inline(never)]
     fn clean(&self, node: &Node<'m, F, M>, range: VirtRange) {
         node.clean(node.indices(range));
-    }
-
-    /// Whether the entries of `node` that translate `range` are absent.
-    fn is_absent(&self, node: &Node<'m, F, M>, range: VirtRange) -> bool {
-        node.is_absent(node.indices(range))
     }
 }
 

@@ -40,27 +40,15 @@ impl<F: Format> Mapping<F> {
     }
 }
 
-/// How the part of a range that lies in one table is made of that table's entries.
-pub(super) struct Parts {
-    /// What is too small or not aligned for leaves here, and goes to tables below: before and after.
-    pub(super) below: [Option<VirtRange>; 2],
-    /// What is made of leaves, and whether in runs: before the runs, these, and after.
-    pub(super) leaves: [Option<(VirtRange, bool)>; 3],
-    /// From the first to the last address in leaves.
-    pub(super) hull: Option<VirtRange>,
-}
-
-impl Parts {
-    /// What is left of `range` before and after `middle`.
-    pub(super) fn around(range: VirtRange, middle: VirtRange) -> [Option<VirtRange>; 2] {
-        let part = |from: u32, to: u32| VirtRange::inclusive(VirtAddr(from), VirtAddr(to)).ok();
-        let before = middle.start() > range.start();
-        let after = middle.last() < range.last();
-        [
-            if before { part(range.start().0, middle.start().0 - 1) } else { None },
-            if after { part(middle.last().0 + 1, range.last().0) } else { None },
-        ]
-    }
+/// What entries of a table are made to map memory.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Links to tables: what is too small or not aligned for leaves.
+    Tables,
+    /// Leaves that stand alone.
+    Leaves,
+    /// Leaves in runs.
+    Runs,
 }
 
 impl<F: Format, M: Machine> Editor<'_, '_, F, M> {
@@ -77,33 +65,35 @@ impl<F: Format, M: Machine> Editor<'_, '_, F, M> {
         Mapping { offset, attrs, sizes, page_bits: self.page_bits(attrs) }
     }
 
-    /// Which entries at `depth` serve `range`.
+    /// What `range`, in one table at `depth`, begins with: entries of one kind, the largest that fit.
     #[inline(never)]
-    pub(super) fn parts(&self, depth: usize, range: VirtRange, mapping: &Mapping<F>) -> Parts {
-        let shift = F::geometry(depth).shift;
-        let sized = Self::is_pte(depth) || mapping.sizes.contains(LeafSizes::BLOCKS);
+    pub(super) fn first_part(
+        &self,
+        depth: usize,
+        range: VirtRange,
+        mapping: &Mapping<F>,
+    ) -> (VirtRange, Kind) {
+        let (shift, sizes) = (F::geometry(depth).shift, mapping.sizes);
+        let sized = Self::is_pte(depth) || sizes.contains(LeafSizes::BLOCKS);
         let leaves = match sized && !self.frozen(depth, range.start()) {
             true => mapping.aligned(range, shift),
             false => None,
         };
-        let Some(leaves) = leaves else {
-            return Parts { below: [Some(range), None], leaves: [None; 3], hull: None };
-        };
-        let mut parts = Parts {
-            below: Parts::around(range, leaves),
-            leaves: [Some((leaves, false)), None, None],
-            hull: Some(leaves),
-        };
-        if mapping.sizes.contains(LeafSizes::RUNS)
+        let Some(leaves) = leaves else { return (range, Kind::Tables) };
+        if leaves.start() != range.start() {
+            return (range.until(leaves.start()), Kind::Tables);
+        }
+        if sizes.contains(LeafSizes::RUNS)
             && F::level(depth).runs.is_some()
             && let Some(runs) = mapping.aligned(leaves, shift + RUN_SHIFT)
             && self.leaf(depth, mapping.phys(runs.start()), mapping.attrs, true).is_ok()
         {
-            let single = |part: Option<VirtRange>| part.map(|part| (part, false));
-            let [before, after] = Parts::around(leaves, runs);
-            parts.leaves = [single(before), Some((runs, true)), single(after)];
+            return match runs.start() == leaves.start() {
+                true => (runs, Kind::Runs),
+                false => (leaves.until(runs.start()), Kind::Leaves),
+            };
         }
-        parts
+        (leaves, Kind::Leaves)
     }
 
     /// Whether leaves of this kind can be written for all of `range`.

@@ -1,6 +1,7 @@
 //! Pages from scattered frames: a walk per table, a store per page.
 
-use super::plan::{Plan, Refused};
+use super::place::Place;
+use super::plan::{Pass, Plan, Refused};
 use super::{Editor, LeafSizes, check_pages};
 use crate::addr::{PAGE_SIZE, PhysAddr, VirtRange};
 use crate::attr::Attrs;
@@ -38,9 +39,9 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     ) -> Result<(), Stopped> {
         check_pages(range)?;
         let mapping = self.mapping(range.start(), PhysAddr::default(), attrs, LeafSizes::PAGES);
-        let node = self.narrow(range);
-        let mut plan = Plan::new();
-        let found = self.plan_map(node.depth(), Some(&node), range, &mapping, &mut plan);
+        let (place, mut plan) = (Place::table(self.narrow(range)), Plan::new());
+        // SAFETY: nothing is written.
+        let found = unsafe { self.put(&place, range, &mapping, &mut Pass::Plan(&mut plan)) };
         found.map_err(|Refused| plan.why)?;
         self.link_tables(range, &|_, _| true)?;
         let mut pages = 0;

@@ -5,7 +5,8 @@
 //! table's: a section of the kernel's alone in a pgd becomes pages that are closed as user space's are.
 
 use super::parts::Mapping;
-use super::plan::{Plan, Refused};
+use super::place::Place;
+use super::plan::{Pass, Plan, Refused};
 use super::{Editor, LeafSizes, RUN_SHIFT};
 use crate::addr::{VirtAddr, VirtRange};
 use crate::format::{Entry, Format, Leaf, Runs};
@@ -13,7 +14,7 @@ use crate::table::error::EditError;
 use crate::table::flush::publish;
 use crate::table::mem::Machine;
 use crate::table::node::Node;
-use crate::table::reserve::{self, Reserve};
+use crate::table::reserve::{self, Reserve, planned};
 
 /// A leaf or run that a boundary cuts.
 struct Cut<'m, F: Format, M> {
@@ -147,8 +148,10 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         unsafe {
             let child = Node::new(self.machine(), table, depth);
             child.zero_unlinked(child.all());
+            let place = Place::table(child);
             for half in halves.into_iter().flatten() {
-                self.build(&child, half, &mapping, reserve, false);
+                let done = self.put(&place, half, &mapping, &mut Pass::Commit(reserve));
+                planned(done.ok());
             }
             self.break_entries(&cut.node, cut.span);
             self.link_table(&cut.node, cut.node.index(boundary), &child, true);

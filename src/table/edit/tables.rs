@@ -1,13 +1,15 @@
 //! Linking empty tables ahead of their first use.
 
 use super::Editor;
+use super::place::Place;
+use super::plan::{Pass, Plan};
 use crate::addr::VirtRange;
-use crate::format::{Entry, Format};
+use crate::format::Format;
 use crate::table::error::EditError;
 use crate::table::flush::publish;
 use crate::table::mem::Machine;
 use crate::table::node::Node;
-use crate::table::reserve::{Need, Reserve, Supply};
+use crate::table::reserve::Reserve;
 
 impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     /// Links an empty table at every absent entry for `range` above the ptes that `wanted` asks for, given its depth and
@@ -21,11 +23,11 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         range: VirtRange,
         wanted: &dyn Fn(usize, VirtRange) -> bool,
     ) -> Result<(), EditError> {
-        let (mut need, mut reserve) = (Need::default(), Reserve::new(self.machine()));
-        let root = Some(&self.root);
-        self.make_tables(0, root, range, wanted, &mut Supply::Counted(&mut need), true);
-        reserve.fill(&need)?;
-        self.make_tables(0, root, range, wanted, &mut Supply::Taken(&mut reserve), true);
+        let (mut plan, mut reserve) = (Plan::new(), Reserve::new(self.machine()));
+        let root = Place::table(self.root);
+        self.make_tables(&root, range, wanted, &mut Pass::Plan(&mut plan));
+        reserve.fill(&plan.need)?;
+        self.make_tables(&root, range, wanted, &mut Pass::Commit(&mut reserve));
         publish(self.machine());
         Ok(())
     }
@@ -50,48 +52,32 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         }
     }
 
-    /// Makes tables at absent entries for `range`, at `depth`, in `node` or one that is still to be made. `live` says whether
-    /// walks reach the node.
+    /// Makes tables at absent entries for `range` below `place`, or counts them.
     #[inline(never)]
     fn make_tables(
         &self,
-        depth: usize,
-        node: Option<&Node<'m, F, M>>,
+        place: &Place<'m, F, M>,
         range: VirtRange,
         wanted: &dyn Fn(usize, VirtRange) -> bool,
-        supply: &mut Supply<'_, 'm, F, M>,
-        live: bool,
+        pass: &mut Pass<'_, 'm, F, M>,
     ) {
+        if let (true, Some(node)) = (place.fresh, &place.node) {
+            // SAFETY: no walk reaches it.
+            unsafe { node.zero_unlinked(node.all()) };
+        }
+        let depth = place.depth;
         if Self::is_pte(depth) {
             return;
         }
         let geometry = F::geometry(depth);
         for index in geometry.indices(range) {
             let (_, part) = geometry.cut(range, index);
-            if !wanted(depth, part) {
-                continue;
-            }
-            match node.map_or(Entry::Absent, |node| node.entry(index)) {
-                Entry::Absent => {
-                    let child = supply.take(depth + 1).map(|table| {
-                        // SAFETY: the table is ours alone until it is linked.
-                        let child = unsafe { Node::new(self.machine(), table, depth + 1) };
-                        // SAFETY: as above.
-                        unsafe { child.zero_unlinked(child.all()) };
-                        child
-                    });
-                    self.make_tables(depth + 1, child.as_ref(), part, wanted, supply, false);
-                    if let (Some(node), Some(child)) = (node, child) {
-                        // SAFETY: it is complete, empty or with empty tables in it.
-                        unsafe { self.link_table(node, index, &child, live) };
-                    }
-                }
-                Entry::Table(table) if self.owns(&table) => {
-                    // SAFETY: the entry was just read from this node.
-                    let child = node.map(|node| unsafe { node.child(table) });
-                    self.make_tables(depth + 1, child.as_ref(), part, wanted, supply, live);
-                }
-                _ => {}
+            if wanted(depth, part)
+                && let Some(child) = self.below(depth, place.load(index), pass)
+            {
+                self.make_tables(&child, part, wanted, pass);
+                // SAFETY: a new table is complete, empty or with empty tables in it.
+                unsafe { self.link_below(place, index, &child) };
             }
         }
     }
