@@ -182,9 +182,6 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
             {
                 return Ok(());
             }
-            if editor.map_in_tables(range, phys, attrs, sizes) {
-                return Ok(());
-            }
             editor.map(range, phys, attrs, sizes)
         }
     }

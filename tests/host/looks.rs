@@ -124,8 +124,8 @@ fn windows_take_a_walk<F: Format>() {
         window.ioremap(&mut swapper, phys(0x7000_0000), bytes, MemoryType::Device)
     };
     io(0x1000).unwrap();
-    within(&host, [40, 56], || io(0x4000)).unwrap();
-    within(&host, [312, 112], || io(0x2_0000)).unwrap();
+    within(&host, [32, 40], || io(0x4000)).unwrap();
+    within(&host, [96, 96], || io(0x2_0000)).unwrap();
 }
 
 fn spaces_take_their_root<F: Format>() {

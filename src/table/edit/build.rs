@@ -5,7 +5,7 @@ use super::place::Place;
 use super::plan::{Pass, Refused};
 use super::{Editor, LeafSizes};
 use crate::addr::VirtRange;
-use crate::format::{Descriptor, Entry, Format, RUN};
+use crate::format::{Entry, Format, RUN};
 use crate::table::error::EditError;
 use crate::table::mem::Machine;
 use crate::table::node::Node;
@@ -150,24 +150,19 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         mapping: &Mapping<F>,
         run: bool,
     ) {
-        let step = Self::step(node.depth(), run);
-        let indices = node.indices(range);
-        if let (true, false, Some(bits)) = (Self::is_pte(node.depth()), run, mapping.page_bits) {
-            let first = bits | F::Raw::from_u64(mapping.phys(range.start()).as_u64());
-            // SAFETY: the caller vouches for the mapping.
-            return unsafe { node.fill(indices, first, step) };
-        }
+        let (depth, indices) = (node.depth(), node.indices(range));
+        let step = Self::step(depth, run);
         // Words of an identical run equal each other and differ from the next run's.
         let stride = if step == F::Raw::default() { RUN } else { indices.len() };
-        let mut start = indices.start;
+        let (mut start, mut va) = (indices.start, range.start());
         while start < indices.end {
-            let va = node.span(range.start(), start).start();
-            let raw = self.leaf(node.depth(), mapping.phys(va), mapping.attrs, run);
             // The plan encoded the first and the last of these.
-            let Some(raw) = planned(raw.ok()) else { return };
+            let raw = self.word(depth, va, mapping, run).ok();
+            let Some(raw) = planned(raw) else { return };
             // SAFETY: the caller vouches for the mapping.
             unsafe { node.fill(start..start + stride, raw, step) };
             start += stride;
+            va.0 = va.0.wrapping_add((stride as u32) << F::geometry(depth).shift);
         }
     }
 }

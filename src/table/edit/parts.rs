@@ -4,7 +4,7 @@ use super::plan::{Plan, Refused};
 use super::{Editor, LeafSizes, RUN_SHIFT};
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
 use crate::attr::Attrs;
-use crate::format::Format;
+use crate::format::{Descriptor, EncodeError, Format};
 use crate::table::mem::Machine;
 
 /// What one edit maps: how physical follows virtual, with which attributes, in which leaves.
@@ -14,8 +14,8 @@ pub(super) struct Mapping<F: Format> {
     offset: u64,
     pub(super) attrs: Attrs,
     pub(super) sizes: LeafSizes,
-    /// All but the frame of a page's descriptor, if there are such pages.
-    pub(super) page_bits: Option<F::Raw>,
+    /// All but the frame of the descriptors of a page alone and of one in a run, if there are such pages.
+    pub(super) page_bits: [Option<F::Raw>; 2],
 }
 
 impl<F: Format> Mapping<F> {
@@ -62,7 +62,28 @@ impl<F: Format, M: Machine> Editor<'_, '_, F, M> {
         sizes: LeafSizes,
     ) -> Mapping<F> {
         let offset = phys.as_u64().wrapping_sub(u64::from(va.0));
-        Mapping { offset, attrs, sizes, page_bits: self.page_bits(attrs) }
+        let bits = |run| self.leaf(F::LEVELS.len() - 1, PhysAddr::default(), attrs, run).ok();
+        let runs = sizes.contains(LeafSizes::RUNS);
+        let page_bits = [bits(false), if runs { bits(true) } else { None }];
+        Mapping { offset, attrs, sizes, page_bits }
+    }
+
+    /// The descriptor of the leaf at `depth` for `va`, which is the first of its run if it is in one.
+    #[inline]
+    pub(super) fn word(
+        &self,
+        depth: usize,
+        va: VirtAddr,
+        mapping: &Mapping<F>,
+        run: bool,
+    ) -> Result<F::Raw, EncodeError> {
+        let frame = mapping.phys(va);
+        match mapping.page_bits[usize::from(run)] {
+            Some(bits) if Self::is_pte(depth) && Self::is_reached(frame) => {
+                Ok(bits | F::Raw::from_u64(frame.as_u64()))
+            }
+            _ => self.leaf(depth, frame, mapping.attrs, run),
+        }
     }
 
     /// What `range`, in one table at `depth`, begins with: entries of one kind, the largest that fit.
@@ -74,8 +95,8 @@ impl<F: Format, M: Machine> Editor<'_, '_, F, M> {
         mapping: &Mapping<F>,
     ) -> (VirtRange, Kind) {
         let (shift, sizes) = (F::geometry(depth).shift, mapping.sizes);
-        let sized = Self::is_pte(depth) || sizes.contains(LeafSizes::BLOCKS);
-        let leaves = match sized && !self.frozen(depth, range.start()) {
+        let blocks = || sizes.contains(LeafSizes::BLOCKS) && !self.frozen(depth, range.start());
+        let leaves = match Self::is_pte(depth) || blocks() {
             true => mapping.aligned(range, shift),
             false => None,
         };
@@ -86,7 +107,7 @@ impl<F: Format, M: Machine> Editor<'_, '_, F, M> {
         if sizes.contains(LeafSizes::RUNS)
             && F::level(depth).runs.is_some()
             && let Some(runs) = mapping.aligned(leaves, shift + RUN_SHIFT)
-            && self.leaf(depth, mapping.phys(runs.start()), mapping.attrs, true).is_ok()
+            && self.word(depth, runs.start(), mapping, true).is_ok()
         {
             return match runs.start() == leaves.start() {
                 true => (runs, Kind::Runs),
@@ -107,7 +128,7 @@ impl<F: Format, M: Machine> Editor<'_, '_, F, M> {
         plan: &mut Plan,
     ) -> Result<(), Refused> {
         let shift = F::geometry(depth).shift + if run { RUN_SHIFT } else { 0 };
-        let check = |va| self.leaf(depth, mapping.phys(va), mapping.attrs, run);
+        let check = |va| self.word(depth, va, mapping, run);
         // The last reaches furthest; if it cannot be written, perhaps not even the first can.
         if let Err(error) = check(range.last().align_down(shift)) {
             let first = check(range.start()).err();

@@ -47,7 +47,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         let mut pages = 0;
         let mut fill = |ptes: &Node<'m, F, M>, index| {
             let Some(frame) = next() else { return Err(None) };
-            let raw = match mapping.page_bits {
+            let raw = match mapping.page_bits[0] {
                 Some(bits) if Self::is_reached(frame) => bits | F::Raw::from_u64(frame.as_u64()),
                 _ => self.leaf(ptes.depth(), frame, attrs, false).map_err(EditError::from)?,
             };
