@@ -98,6 +98,24 @@ impl Access {
     /// Every access.
     pub const ALL: [Self; 4] = [Self::None, Self::Read, Self::ReadWrite, Self::ReadExecute];
 
+    /// What a leaf of `memory` with these bits allows: AP\[2\], XN, and whether it is one without access. `None` for what
+    /// this crate never writes.
+    #[inline]
+    pub(crate) const fn of_bits(
+        read_only: bool,
+        never_execute: bool,
+        none: bool,
+        memory: MemoryType,
+    ) -> Option<Self> {
+        match (read_only, never_execute, none) {
+            (true, true, false) => Some(Self::Read),
+            (false, true, false) => Some(Self::ReadWrite),
+            (true, false, false) if memory.is_normal() => Some(Self::ReadExecute),
+            (true, true, true) => Some(Self::None),
+            _ => None,
+        }
+    }
+
     /// The same with writing allowed, which ends execution; nothing stays nothing.
     const fn writable(self) -> Self {
         if matches!(self, Self::None) { Self::None } else { Self::ReadWrite }

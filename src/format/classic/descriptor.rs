@@ -20,23 +20,23 @@ use crate::addr::PhysAddr;
 use crate::attr::{Access, Attrs, Marks, MemoryType, Shareability};
 use crate::format::{EncodeError, Entry, Leaf, Owner, TableEntry, Walk};
 
-/// One bit or field position per attribute; sections and pages place them differently.
-struct Place {
-    read_only: u32,
-    user: u32,
-    young: u32,
-    shared: u32,
-    not_global: u32,
-    tex: u32,
-}
+/// Bits 1:0 of a descriptor.
+const KIND: u32 = 0b11;
 
-const SECTION: Place =
-    Place { read_only: 15, user: 11, young: 10, shared: 16, not_global: 17, tex: 12 };
-const LARGE: Place = Place { read_only: 9, user: 5, young: 4, shared: 10, not_global: 11, tex: 12 };
-const SMALL: Place = Place { tex: 6, ..LARGE };
-
-const BUFFERABLE: u32 = 1 << 2;
-const CACHEABLE: u32 = 1 << 3;
+// Where a small page has its attributes. In a section all of `FIELDS` lie `MOVED` bits further up, in a large page TEX
+// alone.
+const YOUNG: u32 = 1 << 4;
+const USER: u32 = 1 << 5;
+const TEX: u32 = 0b111 << TEX_SHIFT;
+const TEX_SHIFT: u32 = 6;
+const READ_ONLY: u32 = 1 << 9;
+const SHARED: u32 = 1 << 10;
+const NOT_GLOBAL: u32 = 1 << 11;
+const FIELDS: u32 = 0xff << 4;
+const MOVED: u32 = 6;
+/// C and B, which all leaves have in one place.
+const CACHE: u32 = 0b11 << CACHE_SHIFT;
+const CACHE_SHIFT: u32 = 2;
 
 const PGD_TABLE: u32 = 0b01;
 const PGD_SECTION: u32 = 0b10;
@@ -45,6 +45,7 @@ const PGD_SECTION_XN: u32 = 1 << 4;
 const PGD_SUPERSECTION: u32 = 1 << 18;
 const PGD_TABLE_PXN: u32 = 1 << 2;
 const PGD_DOMAIN: u32 = 5;
+const PGD_DOMAIN_MASK: u32 = 0xf << PGD_DOMAIN;
 /// Bit 9 is implementation defined, bit 19 is NS: zero in all that we write.
 const PGD_SECTION_ZERO: u32 = 1 << 9 | 1 << 19;
 /// Bits 9, 4 and 3 (NS): likewise.
@@ -54,7 +55,8 @@ const PTE_LARGE: u32 = 0b01;
 const PTE_SMALL: u32 = 0b10;
 const PTE_SMALL_XN: u32 = 0b1;
 const PTE_LARGE_XN: u32 = 1 << 15;
-const PTE_LARGE_ZERO: u32 = 0b111 << 6;
+/// Where a small page has TEX.
+const PTE_LARGE_ZERO: u32 = TEX;
 
 const SECTION_BASE: u32 = 0xfff0_0000;
 const SUPERSECTION_BASE: u32 = 0xff00_0000;
@@ -78,14 +80,11 @@ const fn domain(owner: Owner) -> u32 {
 /// See [`Format::encode`](crate::format::Format::encode).
 #[inline]
 pub(super) fn encode(depth: usize, entry: Entry) -> Result<u32, EncodeError> {
-    match (depth, entry) {
-        (_, Entry::Absent) => Ok(0),
-        (PGD, Entry::Table(entry)) => encode_table(entry),
-        (PGD, Entry::Leaf(leaf)) if leaf.run => encode_supersection(leaf),
-        (PGD, Entry::Leaf(leaf)) => encode_section(leaf),
-        (PTE, Entry::Leaf(leaf)) if leaf.run => encode_large(leaf),
-        (PTE, Entry::Leaf(leaf)) => encode_small(leaf),
-        (_, Entry::Reserved) => Err(EncodeError::Reserved),
+    match entry {
+        Entry::Absent => Ok(0),
+        Entry::Table(entry) if depth == PGD => encode_table(entry),
+        Entry::Leaf(leaf) if depth <= PTE => encode_leaf(depth, leaf),
+        Entry::Reserved => Err(EncodeError::Reserved),
         _ => Err(EncodeError::NoSuchEntry { depth }),
     }
 }
@@ -96,45 +95,55 @@ pub(super) fn decode(depth: usize, raw: u32) -> Entry {
     if raw == 0 {
         return Entry::Absent;
     }
-    if let Some(table) = decode_table(depth, raw) {
-        return Entry::Table(table);
-    }
-    match (depth, raw & 0b11) {
-        (PGD, PGD_TABLE) => Entry::Reserved,
-        (PGD, _) if raw & PGD_SUPERSECTION != 0 => decode_supersection(raw),
-        (PGD, _) => decode_section(raw),
-        (PTE, PTE_LARGE) => decode_large(raw),
-        (PTE, _) => decode_small(raw),
-        _ => Entry::Reserved,
+    match decode_table(depth, raw) {
+        Some(table) => Entry::Table(table),
+        None if depth == PGD && raw & KIND == PGD_TABLE => Entry::Reserved,
+        None => decode_leaf(depth, raw),
     }
 }
 
 /// See [`Format::walk`](crate::format::Format::walk).
 #[inline]
 pub(super) fn walk(depth: usize, raw: u32) -> Walk {
-    let place = if depth == PGD { &SECTION } else { &SMALL };
-    let memory = |base, mask: u32| Walk::Memory { base, offset: !mask };
-    match (depth, raw & 0b11) {
-        (_, 0) if raw & 1 << place.read_only == 0 => Walk::Fault,
+    let read_only = if depth == PGD { READ_ONLY << MOVED } else { READ_ONLY };
+    match (depth, raw & KIND) {
+        (_, 0) if raw & read_only == 0 => Walk::Fault,
         (PGD, PGD_TABLE) => Walk::Table(PhysAddr::from_u32(raw & TABLE_BASE)),
-        (PGD, _) if raw & PGD_SUPERSECTION != 0 => {
-            memory(supersection_frame(raw), SUPERSECTION_BASE)
+        _ => {
+            let run = is_run(depth, raw);
+            Walk::Memory { base: frame(depth, run, raw), offset: !base(depth, run) }
         }
-        (PGD, _) => memory(PhysAddr::from_u32(raw & SECTION_BASE), SECTION_BASE),
-        (_, PTE_LARGE) => memory(PhysAddr::from_u32(raw & LARGE_BASE), LARGE_BASE),
-        _ => memory(PhysAddr::from_u32(raw & SMALL_BASE), SMALL_BASE),
     }
 }
 
-fn supersection_frame(raw: u32) -> PhysAddr {
-    let high = (raw >> 20 & 0xf) | (raw >> PGD_DOMAIN & 0xf) << 4;
-    PhysAddr::truncate(u64::from(high) << 32 | u64::from(raw & SUPERSECTION_BASE))
+/// Whether a leaf is one of a run.
+const fn is_run(depth: usize, raw: u32) -> bool {
+    if depth == PGD { raw & PGD_SUPERSECTION != 0 } else { raw & KIND == PTE_LARGE }
+}
+
+/// The bits of a leaf that hold its frame's low 32.
+const fn base(depth: usize, run: bool) -> u32 {
+    match (depth, run) {
+        (PGD, true) => SUPERSECTION_BASE,
+        (PGD, false) => SECTION_BASE,
+        (_, true) => LARGE_BASE,
+        (_, false) => SMALL_BASE,
+    }
+}
+
+/// A leaf's frame.
+#[inline]
+fn frame(depth: usize, run: bool, raw: u32) -> PhysAddr {
+    let low = u64::from(raw & base(depth, run));
+    let high =
+        if depth == PGD && run { raw >> 20 & 0xf | (raw >> PGD_DOMAIN & 0xf) << 4 } else { 0 };
+    PhysAddr::truncate(u64::from(high) << 32 | low)
 }
 
 /// See [`Format::is_marked`](crate::format::Format::is_marked).
 #[inline]
 pub(super) const fn is_marked(raw: u32) -> bool {
-    raw & 0xf << PGD_DOMAIN == domain(Owner::Swapper) << PGD_DOMAIN
+    raw & PGD_DOMAIN_MASK == domain(Owner::Swapper) << PGD_DOMAIN
 }
 
 /// See [`Format::leaves_by_common_bits`](crate::format::Format::leaves_by_common_bits).
@@ -148,7 +157,7 @@ pub(super) const fn leaves_by_common_bits(common: u32) -> Option<bool> {
 #[inline]
 pub(super) fn alone(depth: usize, raw: u32) -> Option<u32> {
     if depth != PGD {
-        return alone_page(raw);
+        return Some(alone_page(raw));
     }
     // In a table's entry the bit is the address's.
     if raw & 0b11 == PGD_TABLE || raw & PGD_SUPERSECTION == 0 {
@@ -158,24 +167,19 @@ pub(super) fn alone(depth: usize, raw: u32) -> Option<u32> {
     (raw & SUPERSECTION_HIGH == 0).then_some(raw & !PGD_SUPERSECTION)
 }
 
-/// Large pages have other bits in other places.
-#[inline(never)]
-fn alone_page(raw: u32) -> Option<u32> {
-    match decode(PTE, raw) {
-        Entry::Leaf(leaf) => encode_small(leaf).ok(),
-        _ => Some(raw),
+/// A large page's frame and attributes in a small one; what is no large page stays as it is.
+const fn alone_page(raw: u32) -> u32 {
+    if raw & (KIND | PTE_LARGE_ZERO) != PTE_LARGE {
+        return raw;
     }
+    let never = if raw & PTE_LARGE_XN != 0 { PTE_SMALL_XN } else { 0 };
+    raw & (LARGE_BASE | FIELDS | CACHE) | raw >> MOVED & TEX | never | PTE_SMALL
 }
 
 /// See [`Format::frame_mask`](crate::format::Format::frame_mask).
 #[inline]
 pub(super) const fn frame_mask(depth: usize, run: bool) -> u32 {
-    match (depth, run) {
-        (PGD, true) => SUPERSECTION_BASE | SUPERSECTION_HIGH,
-        (PGD, false) => SECTION_BASE,
-        (_, true) => LARGE_BASE,
-        (_, false) => SMALL_BASE,
-    }
+    base(depth, run) | if depth == PGD && run { SUPERSECTION_HIGH } else { 0 }
 }
 
 fn encode_table(entry: TableEntry) -> Result<u32, EncodeError> {
@@ -200,113 +204,86 @@ pub(super) fn decode_table(depth: usize, raw: u32) -> Option<TableEntry> {
     Some(TableEntry { table, owner, pxn: raw & PGD_TABLE_PXN != 0 })
 }
 
-fn encode_section(leaf: Leaf) -> Result<u32, EncodeError> {
-    let common = encode_section_attrs(leaf)?;
-    // A section that user mode may use lies in user space's domain, which DACR can close.
-    let domain = domain(if leaf.attrs.user { Owner::User } else { Owner::Swapper });
-    Ok(base32(leaf.frame, SECTION_BASE)? | domain << PGD_DOMAIN | common)
-}
-
-fn decode_section(raw: u32) -> Entry {
-    let Some((attrs, pxn)) = decode_section_attrs(raw) else { return Entry::Reserved };
-    let owner = if attrs.user { Owner::User } else { Owner::Swapper };
-    if raw >> PGD_DOMAIN & 0xf != domain(owner) {
-        return Entry::Reserved;
-    }
-    let frame = PhysAddr::from_u32(raw & SECTION_BASE);
-    Entry::Leaf(Leaf { frame, attrs, run: false, pxn })
-}
-
-fn encode_supersection(leaf: Leaf) -> Result<u32, EncodeError> {
-    // Supersections know domain 0 alone, which is never closed.
-    if leaf.attrs.user {
+fn encode_leaf(depth: usize, leaf: Leaf) -> Result<u32, EncodeError> {
+    let Leaf { frame, attrs, run, pxn } = leaf;
+    let (section, none) = (depth == PGD, attrs.access == Access::None);
+    // Supersections know domain 0 alone, which is never closed. With bits 1:0 gone, a large page could not be told from
+    // a small one, and a section has no PXN.
+    if pxn && (none || !section) || run && if section { attrs.user } else { none } {
         return Err(EncodeError::Unsupported);
     }
-    let common = encode_section_attrs(leaf)?;
-    if !leaf.frame.is_aligned(24) {
-        return Err(EncodeError::Misaligned { at: leaf.frame });
-    }
-    let base = leaf.frame.as_u64() as u32 & SUPERSECTION_BASE;
-    let high = (leaf.frame.as_u64() >> 32) as u32;
-    Ok(base | (high & 0xf) << 20 | (high >> 4) << PGD_DOMAIN | PGD_SUPERSECTION | common)
-}
-
-fn decode_supersection(raw: u32) -> Entry {
-    let Some((attrs, pxn)) = decode_section_attrs(raw) else { return Entry::Reserved };
-    if attrs.user {
-        return Entry::Reserved;
-    }
-    Entry::Leaf(Leaf { frame: supersection_frame(raw), attrs, run: true, pxn })
-}
-
-fn encode_section_attrs(leaf: Leaf) -> Result<u32, EncodeError> {
-    let kind = match (leaf.attrs.access, leaf.pxn) {
-        (Access::None, true) => return Err(EncodeError::Unsupported),
-        (Access::None, false) => 0,
-        (_, pxn) => PGD_SECTION | if pxn { PGD_SECTION_PXN } else { 0 },
+    let bit = |set: bool, bit: u32| if set { bit } else { 0 };
+    let (bits, never) = (encode_attrs(attrs)?, attrs.access != Access::ReadExecute);
+    let word = if section {
+        // A section that user mode may use lies in user space's domain, which DACR can close.
+        let domain = domain(if attrs.user { Owner::User } else { Owner::Swapper }) << PGD_DOMAIN;
+        let kind = PGD_SECTION | if run { PGD_SUPERSECTION } else { domain };
+        let moved = (bits & FIELDS) << MOVED | bits & CACHE;
+        moved | kind | bit(never, PGD_SECTION_XN) | bit(pxn, PGD_SECTION_PXN)
+    } else if run {
+        bits & !TEX | (bits & TEX) << MOVED | PTE_LARGE | bit(never, PTE_LARGE_XN)
+    } else {
+        bits | PTE_SMALL | bit(never, PTE_SMALL_XN)
     };
-    let never = if leaf.attrs.access == Access::ReadExecute { 0 } else { PGD_SECTION_XN };
-    Ok(encode_attrs(leaf.attrs, &SECTION)? | never | kind)
+    let base = encode_frame(depth, run, frame)?;
+    Ok(base | if none { word & !KIND } else { word })
 }
 
-/// The attributes and PXN, if they are ones that we write.
-fn decode_section_attrs(raw: u32) -> Option<(Attrs, bool)> {
-    if raw & PGD_SECTION_ZERO != 0 {
-        return None;
+/// The bits of a leaf that hold `frame`.
+fn encode_frame(depth: usize, run: bool, frame: PhysAddr) -> Result<u32, EncodeError> {
+    let mask = base(depth, run);
+    if depth != PGD || !run {
+        return base32(frame, mask);
     }
-    let valid = raw & PGD_SECTION != 0;
-    let attrs = decode_attrs(raw, &SECTION, valid, raw & PGD_SECTION_XN != 0)?;
-    Some((attrs, raw & PGD_SECTION_PXN != 0))
-}
-
-fn encode_large(leaf: Leaf) -> Result<u32, EncodeError> {
-    // With bits 1:0 gone, a large page could not be told from a small one.
-    if leaf.pxn || leaf.attrs.access == Access::None {
-        return Err(EncodeError::Unsupported);
+    let (low, high) = (frame.as_u64() as u32, (frame.as_u64() >> 32) as u32);
+    if low & !mask != 0 {
+        return Err(EncodeError::Misaligned { at: frame });
     }
-    let never = if leaf.attrs.access == Access::ReadExecute { 0 } else { PTE_LARGE_XN };
-    let attrs = encode_attrs(leaf.attrs, &LARGE)?;
-    Ok(base32(leaf.frame, LARGE_BASE)? | attrs | never | PTE_LARGE)
+    Ok(low | (high & 0xf) << 20 | high >> 4 << PGD_DOMAIN)
 }
 
-fn decode_large(raw: u32) -> Entry {
-    if raw & PTE_LARGE_ZERO != 0 {
+#[inline]
+fn decode_leaf(depth: usize, raw: u32) -> Entry {
+    let (section, none, run) = (depth == PGD, raw & KIND == 0, is_run(depth, raw));
+    let (bits, never, strange) = if section {
+        let user = raw & USER << MOVED != 0;
+        let domain = domain(if user { Owner::User } else { Owner::Swapper }) << PGD_DOMAIN;
+        let foreign = if run { user } else { raw & PGD_DOMAIN_MASK != domain };
+        let never = raw & PGD_SECTION_XN != 0;
+        (raw >> MOVED & FIELDS | raw & CACHE, never, foreign || raw & PGD_SECTION_ZERO != 0)
+    } else if run {
+        let never = raw & PTE_LARGE_XN != 0;
+        (raw & !TEX | raw >> MOVED & TEX, never, raw & PTE_LARGE_ZERO != 0)
+    } else {
+        // An invalid word has no XN of its own: its bit is part of the type.
+        (raw, none || raw & PTE_SMALL_XN != 0, false)
+    };
+    if strange {
         return Entry::Reserved;
     }
-    match decode_attrs(raw, &LARGE, true, raw & PTE_LARGE_XN != 0) {
-        Some(attrs) => {
-            let frame = PhysAddr::from_u32(raw & LARGE_BASE);
-            Entry::Leaf(Leaf { frame, attrs, run: true, pxn: false })
-        }
-        None => Entry::Reserved,
-    }
-}
-
-fn encode_small(leaf: Leaf) -> Result<u32, EncodeError> {
-    if leaf.pxn {
-        return Err(EncodeError::Unsupported);
-    }
-    let kind = match leaf.attrs.access {
-        Access::None => 0,
-        Access::ReadExecute => PTE_SMALL,
-        _ => PTE_SMALL | PTE_SMALL_XN,
+    let tex = bits >> TEX_SHIFT;
+    let index = (tex & 1) << 2 | (bits & CACHE) >> CACHE_SHIFT;
+    let Some(memory) = MemoryType::from_index(index as u8) else { return Entry::Reserved };
+    let Some(access) = Access::of_bits(bits & READ_ONLY != 0, never, none, memory) else {
+        return Entry::Reserved;
     };
-    Ok(base32(leaf.frame, SMALL_BASE)? | encode_attrs(leaf.attrs, &SMALL)? | kind)
+    Entry::Leaf(Leaf {
+        frame: frame(depth, run, raw),
+        attrs: Attrs {
+            memory,
+            access,
+            user: bits & USER != 0,
+            global: bits & NOT_GLOBAL == 0,
+            share: if bits & SHARED != 0 { Shareability::Inner } else { Shareability::Non },
+            young: bits & YOUNG != 0,
+            marks: Marks::from_bits_truncate((tex >> 1) as u8),
+        },
+        run,
+        pxn: section && raw & PGD_SECTION_PXN != 0,
+    })
 }
 
-fn decode_small(raw: u32) -> Entry {
-    let valid = raw & PTE_SMALL != 0;
-    // An invalid word has no XN of its own: its bit is part of the type.
-    match decode_attrs(raw, &SMALL, valid, !valid || raw & PTE_SMALL_XN != 0) {
-        Some(attrs) => {
-            let frame = PhysAddr::from_u32(raw & SMALL_BASE);
-            Entry::Leaf(Leaf { frame, attrs, run: false, pxn: false })
-        }
-        None => Entry::Reserved,
-    }
-}
-
-/// The base field of `at`, whose bits must all lie in `mask`.
+/// The base field of `at`, whose low 32 bits must all lie in `mask`.
 fn base32(at: PhysAddr, mask: u32) -> Result<u32, EncodeError> {
     if at.as_u64() > u64::from(u32::MAX) {
         return Err(EncodeError::OutOfReach { at });
@@ -318,46 +295,22 @@ fn base32(at: PhysAddr, mask: u32) -> Result<u32, EncodeError> {
     Ok(base)
 }
 
-fn encode_attrs(attrs: Attrs, place: &Place) -> Result<u32, EncodeError> {
+/// Bits 11:2 of a small page.
+fn encode_attrs(attrs: Attrs) -> Result<u32, EncodeError> {
     if attrs.access == Access::ReadExecute && !attrs.memory.is_normal() {
         return Err(EncodeError::ExecutableDevice(attrs.memory));
     }
-    let shared = match attrs.share {
-        Shareability::Non => 0,
-        Shareability::Inner => 1,
-        Shareability::Outer => return Err(EncodeError::OuterShareable),
-    };
+    if attrs.share == Shareability::Outer {
+        return Err(EncodeError::OuterShareable);
+    }
+    let bit = |set: bool, bit: u32| if set { bit } else { 0 };
     let index = u32::from(attrs.memory.index());
     let tex = u32::from(attrs.marks.bits()) << 1 | index >> 2;
-    Ok((index & 0b11) << 2
-        | tex << place.tex
-        | u32::from(attrs.access != Access::ReadWrite) << place.read_only
-        | u32::from(attrs.user) << place.user
-        | u32::from(attrs.young) << place.young
-        | shared << place.shared
-        | u32::from(!attrs.global) << place.not_global)
-}
-
-/// `None` for what we never write.
-#[inline]
-fn decode_attrs(raw: u32, place: &Place, valid: bool, never_execute: bool) -> Option<Attrs> {
-    let tex = raw >> place.tex & 0b111;
-    let index = (tex & 1) << 2 | (raw & (CACHEABLE | BUFFERABLE)) >> 2;
-    let memory = MemoryType::from_index(index as u8)?;
-    let access = match (raw >> place.read_only & 1 != 0, never_execute, valid) {
-        (true, true, true) => Access::Read,
-        (false, true, true) => Access::ReadWrite,
-        (true, false, true) if memory.is_normal() => Access::ReadExecute,
-        (true, true, false) => Access::None,
-        _ => return None,
-    };
-    Some(Attrs {
-        memory,
-        access,
-        user: raw >> place.user & 1 != 0,
-        global: raw >> place.not_global & 1 == 0,
-        share: if raw >> place.shared & 1 != 0 { Shareability::Inner } else { Shareability::Non },
-        young: raw >> place.young & 1 != 0,
-        marks: Marks::from_bits_truncate((tex >> 1) as u8),
-    })
+    Ok(index << CACHE_SHIFT & CACHE
+        | tex << TEX_SHIFT
+        | bit(attrs.access != Access::ReadWrite, READ_ONLY)
+        | bit(attrs.user, USER)
+        | bit(attrs.young, YOUNG)
+        | bit(attrs.share == Shareability::Inner, SHARED)
+        | bit(!attrs.global, NOT_GLOBAL))
 }

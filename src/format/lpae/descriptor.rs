@@ -217,12 +217,8 @@ fn decode_leaf(depth: usize, raw: u64) -> Entry {
         0b11 => Shareability::Inner,
         _ => return Entry::Reserved,
     };
-    let access = match (raw & READ_ONLY != 0, raw & XN != 0, none) {
-        (true, true, false) => Access::Read,
-        (false, true, false) => Access::ReadWrite,
-        (true, false, false) if memory.is_normal() => Access::ReadExecute,
-        (true, true, true) => Access::None,
-        _ => return Entry::Reserved,
+    let Some(access) = Access::of_bits(raw & READ_ONLY != 0, raw & XN != 0, none, memory) else {
+        return Entry::Reserved;
     };
     Entry::Leaf(Leaf {
         frame: PhysAddr::truncate(raw & leaf_base(depth)),
