@@ -5,7 +5,7 @@ use super::survey::{Change, Holes, Removal, Survey};
 use super::{Editor, check_pages};
 use crate::addr::VirtRange;
 use crate::attr::{Access, Attrs};
-use crate::format::{Entry, Format, Leaf, RUN};
+use crate::format::{EncodeError, Entry, Format, Leaf, RUN};
 use crate::table::error::EditError;
 use crate::table::flush::Flush;
 use crate::table::mem::Machine;
@@ -282,9 +282,9 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     pub(super) fn changed(
         &self,
         depth: usize,
-        leaf: Leaf,
+        leaf: &Leaf,
         attrs: Attrs,
-    ) -> Result<(F::Raw, bool), EditError> {
+    ) -> Result<(F::Raw, bool), EncodeError> {
         if leaf.run
             && let Ok(raw) = self.leaf(depth, leaf.frame, attrs, true)
         {
@@ -331,7 +331,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
                 }
                 Entry::Leaf(leaf) => {
                     let attrs = change(leaf.attrs);
-                    let changed = self.changed(depth, leaf, attrs).ok();
+                    let changed = self.changed(depth, &leaf, attrs).ok();
                     let Some((new, run)) = planned(changed) else { return };
                     let broken = run != leaf.run || needs_break(&leaf, attrs);
                     let count = if leaf.run { RUN } else { 1 };

@@ -28,7 +28,7 @@ pub(super) trait Survey<F: Format, M> {
     ) -> Result<bool, Refused>;
 
     /// Judges a leaf: one for all that follow it in its table and differ in the frame alone.
-    fn leaf(&mut self, depth: usize, leaf: Leaf, plan: &mut Plan) -> Result<(), Refused>;
+    fn leaf(&mut self, depth: usize, leaf: &Leaf, plan: &mut Plan) -> Result<(), Refused>;
 }
 
 /// Whether the table is the last of a walk.
@@ -78,7 +78,7 @@ impl<F: Format, M: TableMemory> Survey<F, M> for Removal<'_> {
         Ok(true)
     }
 
-    fn leaf(&mut self, _depth: usize, leaf: Leaf, _: &mut Plan) -> Result<(), Refused> {
+    fn leaf(&mut self, _depth: usize, leaf: &Leaf, _: &mut Plan) -> Result<(), Refused> {
         self.any = true;
         self.executable |= leaf.attrs.access == Access::ReadExecute;
         Ok(())
@@ -126,7 +126,7 @@ impl<F: Format, M: Machine> Survey<F, M> for Change<'_, '_, F, M> {
                 self.uniform = false;
                 return Ok(false);
             };
-            Survey::<F, M>::leaf(self, node.depth(), leaf, plan)?;
+            Survey::<F, M>::leaf(self, node.depth(), &leaf, plan)?;
             self.known = Memo::new(node.depth(), leaf.run, first, first);
         }
         let uniform = self.known.knows_all(node, indices);
@@ -134,14 +134,14 @@ impl<F: Format, M: Machine> Survey<F, M> for Change<'_, '_, F, M> {
         Ok(uniform)
     }
 
-    fn leaf(&mut self, depth: usize, leaf: Leaf, plan: &mut Plan) -> Result<(), Refused> {
+    fn leaf(&mut self, depth: usize, leaf: &Leaf, plan: &mut Plan) -> Result<(), Refused> {
         let attrs = (self.change)(leaf.attrs);
         self.any = true;
         self.executable |= leaf.attrs.access == Access::ReadExecute;
         self.executable |= attrs.access == Access::ReadExecute;
         match self.editor.changed(depth, leaf, attrs) {
             Ok(_) => Ok(()),
-            Err(error) => plan.refuse(error),
+            Err(error) => plan.refuse(error.into()),
         }
     }
 }
@@ -182,7 +182,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
                     return plan.refuse(EditError::Sealed { at });
                 }
                 Entry::Leaf(leaf) => {
-                    survey.leaf(depth, leaf, plan)?;
+                    survey.leaf(depth, &leaf, plan)?;
                     // A supersection that is to be sections may lie out of their reach: each is judged.
                     if Self::is_pte(depth) || !leaf.run {
                         memo = Memo::new(depth, leaf.run, raw, raw);
