@@ -204,6 +204,7 @@ pub(super) fn decode_table(depth: usize, raw: u32) -> Option<TableEntry> {
     Some(TableEntry { table, owner, pxn: raw & PGD_TABLE_PXN != 0 })
 }
 
+#[inline]
 fn encode_leaf(depth: usize, leaf: Leaf) -> Result<u32, EncodeError> {
     let Leaf { frame, attrs, run, pxn } = leaf;
     let (section, none) = (depth == PGD, attrs.access == Access::None);
@@ -214,29 +215,26 @@ fn encode_leaf(depth: usize, leaf: Leaf) -> Result<u32, EncodeError> {
     }
     let bit = |set: bool, bit: u32| if set { bit } else { 0 };
     let (bits, never) = (encode_attrs(attrs)?, attrs.access != Access::ReadExecute);
-    let word = if section {
+    let (base, word) = if section {
         // A section that user mode may use lies in user space's domain, which DACR can close.
         let domain = domain(if attrs.user { Owner::User } else { Owner::Swapper }) << PGD_DOMAIN;
         let kind = PGD_SECTION | if run { PGD_SUPERSECTION } else { domain };
         let moved = (bits & FIELDS) << MOVED | bits & CACHE;
-        moved | kind | bit(never, PGD_SECTION_XN) | bit(pxn, PGD_SECTION_PXN)
+        let base = if run { supersection_base(frame)? } else { base32(frame, SECTION_BASE)? };
+        (base, moved | kind | bit(never, PGD_SECTION_XN) | bit(pxn, PGD_SECTION_PXN))
     } else if run {
-        bits & !TEX | (bits & TEX) << MOVED | PTE_LARGE | bit(never, PTE_LARGE_XN)
+        let moved = bits & !TEX | (bits & TEX) << MOVED;
+        (base32(frame, LARGE_BASE)?, moved | PTE_LARGE | bit(never, PTE_LARGE_XN))
     } else {
-        bits | PTE_SMALL | bit(never, PTE_SMALL_XN)
+        (base32(frame, SMALL_BASE)?, bits | PTE_SMALL | bit(never, PTE_SMALL_XN))
     };
-    let base = encode_frame(depth, run, frame)?;
     Ok(base | if none { word & !KIND } else { word })
 }
 
-/// The bits of a leaf that hold `frame`.
-fn encode_frame(depth: usize, run: bool, frame: PhysAddr) -> Result<u32, EncodeError> {
-    let mask = base(depth, run);
-    if depth != PGD || !run {
-        return base32(frame, mask);
-    }
+/// The bits of a supersection that hold `frame`.
+fn supersection_base(frame: PhysAddr) -> Result<u32, EncodeError> {
     let (low, high) = (frame.as_u64() as u32, (frame.as_u64() >> 32) as u32);
-    if low & !mask != 0 {
+    if low & !SUPERSECTION_BASE != 0 {
         return Err(EncodeError::Misaligned { at: frame });
     }
     Ok(low | (high & 0xf) << 20 | high >> 4 << PGD_DOMAIN)
@@ -244,23 +242,27 @@ fn encode_frame(depth: usize, run: bool, frame: PhysAddr) -> Result<u32, EncodeE
 
 #[inline]
 fn decode_leaf(depth: usize, raw: u32) -> Entry {
-    let (section, none, run) = (depth == PGD, raw & KIND == 0, is_run(depth, raw));
-    let (bits, never, strange) = if section {
+    let (none, run) = (raw & KIND == 0, is_run(depth, raw));
+    let (bits, never, pxn, frame) = if depth == PGD {
         let user = raw & USER << MOVED != 0;
         let domain = domain(if user { Owner::User } else { Owner::Swapper }) << PGD_DOMAIN;
         let foreign = if run { user } else { raw & PGD_DOMAIN_MASK != domain };
-        let never = raw & PGD_SECTION_XN != 0;
-        (raw >> MOVED & FIELDS | raw & CACHE, never, foreign || raw & PGD_SECTION_ZERO != 0)
+        if foreign || raw & PGD_SECTION_ZERO != 0 {
+            return Entry::Reserved;
+        }
+        let bits = raw >> MOVED & FIELDS | raw & CACHE;
+        let pxn = raw & PGD_SECTION_PXN != 0;
+        (bits, raw & PGD_SECTION_XN != 0, pxn, frame(PGD, run, raw))
     } else if run {
-        let never = raw & PTE_LARGE_XN != 0;
-        (raw & !TEX | raw >> MOVED & TEX, never, raw & PTE_LARGE_ZERO != 0)
+        if raw & PTE_LARGE_ZERO != 0 {
+            return Entry::Reserved;
+        }
+        let bits = raw & !TEX | raw >> MOVED & TEX;
+        (bits, raw & PTE_LARGE_XN != 0, false, frame(PTE, true, raw))
     } else {
         // An invalid word has no XN of its own: its bit is part of the type.
-        (raw, none || raw & PTE_SMALL_XN != 0, false)
+        (raw, none || raw & PTE_SMALL_XN != 0, false, frame(PTE, false, raw))
     };
-    if strange {
-        return Entry::Reserved;
-    }
     let tex = bits >> TEX_SHIFT;
     let index = (tex & 1) << 2 | (bits & CACHE) >> CACHE_SHIFT;
     let Some(memory) = MemoryType::from_index(index as u8) else { return Entry::Reserved };
@@ -268,7 +270,7 @@ fn decode_leaf(depth: usize, raw: u32) -> Entry {
         return Entry::Reserved;
     };
     Entry::Leaf(Leaf {
-        frame: frame(depth, run, raw),
+        frame,
         attrs: Attrs {
             memory,
             access,
@@ -279,7 +281,7 @@ fn decode_leaf(depth: usize, raw: u32) -> Entry {
             marks: Marks::from_bits_truncate((tex >> 1) as u8),
         },
         run,
-        pxn: section && raw & PGD_SECTION_PXN != 0,
+        pxn,
     })
 }
 
