@@ -20,7 +20,7 @@ pub(crate) struct Memo<F: Format> {
 
 impl<F: Format> Memo<F> {
     /// Leaves at `depth` that have all but the frame in common with `raw`, and become `new`.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn new(depth: usize, run: bool, raw: F::Raw, new: F::Raw) -> Self {
         let frame = F::frame_mask(depth, run);
         Self { frame, bits: raw & !frame, new_bits: new & !frame }

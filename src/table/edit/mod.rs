@@ -20,6 +20,7 @@ mod parts;
 mod place;
 mod plan;
 mod replace;
+mod rewrite;
 pub(crate) mod scatter;
 mod split;
 mod survey;

@@ -5,22 +5,13 @@ use super::survey::{Change, Holes, Removal, Survey};
 use super::{Editor, check_pages};
 use crate::addr::VirtRange;
 use crate::attr::{Access, Attrs};
-use crate::format::{EncodeError, Entry, Format, Leaf, RUN};
+use crate::format::{Entry, Format};
 use crate::table::error::EditError;
 use crate::table::flush::Flush;
 use crate::table::mem::Machine;
 use crate::table::memo::Memo;
 use crate::table::node::Node;
-use crate::table::reserve::{Reserve, planned};
-
-/// Whether a change of attributes needs the old translation gone before the new one is made
-/// (DDI 0406C B3.10.1). The sixteen words of a run must agree at any time, so they change while absent.
-fn needs_break(leaf: &Leaf, new: Attrs) -> bool {
-    let old = leaf.attrs;
-    // Also without access: it may have been withdrawn a moment ago, and TLBs not have been told.
-    old.access != Access::None && leaf.run
-        || (old.memory, old.share, old.global) != (new.memory, new.share, new.global)
-}
+use crate::table::reserve::Reserve;
 
 impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     /// Unmaps all of `range`. Leaves and runs that its ends cut are split; tables that become empty are
@@ -158,15 +149,14 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         }
         let index = node.index(at);
         let Entry::Leaf(leaf) = node.entry(index) else { return None };
-        let attrs = change(leaf.attrs);
-        if leaf.run || needs_break(&leaf, attrs) {
+        let changed = self.changed(depth, &leaf, change).ok()?;
+        if leaf.run || changed.broken {
             return None;
         }
-        let raw = self.leaf(depth, leaf.frame, attrs, false).ok()?;
         // SAFETY: the caller vouches for the change.
-        unsafe { node.store(index, raw) };
+        unsafe { node.store(index, changed.raw) };
         node.clean_one(index);
-        Some(leaf.attrs.access == Access::ReadExecute || attrs.access == Access::ReadExecute)
+        Some(changed.executable)
     }
 
     #[inline(never)]
@@ -274,87 +264,5 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         flush.add_wide(range);
         // SAFETY: the caller answers for it.
         unsafe { self.forget(&self.root, range, flush) };
-    }
-
-    /// The descriptor of a leaf with new attributes, and whether it is in a run: not where the format has
-    /// no such run.
-    #[inline(never)]
-    pub(super) fn changed(
-        &self,
-        depth: usize,
-        leaf: &Leaf,
-        attrs: Attrs,
-    ) -> Result<(F::Raw, bool), EncodeError> {
-        if leaf.run
-            && let Ok(raw) = self.leaf(depth, leaf.frame, attrs, true)
-        {
-            return Ok((raw, true));
-        }
-        Ok((self.leaf(depth, leaf.frame, attrs, false)?, false))
-    }
-
-    /// Gives the leaves in `range`, which cuts none of them, their new attributes. `uniform`, if there, promises
-    /// that the ptes of each table agree in all but their frames, and knows the last kind of them.
-    #[inline(never)]
-    pub(super) unsafe fn rewrite(
-        &self,
-        node: &Node<'m, F, M>,
-        range: VirtRange,
-        change: &dyn Fn(Attrs) -> Attrs,
-        uniform: &mut Option<Memo<F>>,
-    ) {
-        let depth = node.depth();
-        let all = node.indices(range);
-        let mut memo = Memo::<F>::default();
-        let mut indices = all.clone();
-        if let Some(known) = uniform
-            && Self::is_pte(depth)
-            && known.knows(node.load(all.start))
-        {
-            // SAFETY: the caller of `modify` vouches for the change.
-            unsafe { node.flip(all.clone(), known.flip()) };
-            return self.clean(node, range);
-        }
-        while let Some(index) = indices.next() {
-            let raw = node.load(index);
-            if memo.knows(raw) {
-                // SAFETY: the caller of `modify` vouches for the change.
-                unsafe { node.store(index, memo.apply(raw)) };
-                continue;
-            }
-            let span = node.span(range.start(), index);
-            match F::decode(depth, raw) {
-                Entry::Table(table) if self.owns(&table) => {
-                    let part = range.within(span);
-                    // SAFETY: the entry was just read from this node.
-                    unsafe { self.rewrite(&node.child(table), part, change, uniform) };
-                }
-                Entry::Leaf(leaf) => {
-                    let attrs = change(leaf.attrs);
-                    let changed = self.changed(depth, &leaf, attrs).ok();
-                    let Some((new, run)) = planned(changed) else { return };
-                    let broken = run != leaf.run || needs_break(&leaf, attrs);
-                    let count = if leaf.run { RUN } else { 1 };
-                    // SAFETY: as above; what is broken is made again at once.
-                    unsafe {
-                        if broken {
-                            let unit = span.hull(node.span(range.start(), index + count - 1));
-                            self.break_entries(node, unit);
-                            node.fill(index..index + count, new, Self::step(depth, run));
-                            indices = index + count..indices.end;
-                        } else if let (Some(known), true) = (&mut *uniform, Self::is_pte(depth)) {
-                            *known = Memo::new(depth, run, raw, new);
-                            node.flip(all.clone(), known.flip());
-                            break;
-                        } else {
-                            memo = Memo::new(depth, run, raw, new);
-                            node.store(index, new);
-                        }
-                    }
-                }
-                _ => {}
-            }
-        }
-        self.clean(node, range);
     }
 }

@@ -135,12 +135,12 @@ impl<F: Format, M: Machine> Survey<F, M> for Change<'_, '_, F, M> {
     }
 
     fn leaf(&mut self, depth: usize, leaf: &Leaf, plan: &mut Plan) -> Result<(), Refused> {
-        let attrs = (self.change)(leaf.attrs);
         self.any = true;
-        self.executable |= leaf.attrs.access == Access::ReadExecute;
-        self.executable |= attrs.access == Access::ReadExecute;
-        match self.editor.changed(depth, leaf, attrs) {
-            Ok(_) => Ok(()),
+        match self.editor.changed(depth, leaf, self.change) {
+            Ok(changed) => {
+                self.executable |= changed.executable;
+                Ok(())
+            }
             Err(error) => plan.refuse(error.into()),
         }
     }
