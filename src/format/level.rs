@@ -91,12 +91,6 @@ impl Level {
     pub const fn entry_span(&self, va: VirtAddr, index: usize) -> VirtRange {
         self.geometry().entry_span(va, index)
     }
-
-    /// See [`Geometry::cut`].
-    #[inline]
-    pub(crate) const fn cut(&self, range: VirtRange, index: usize) -> (VirtRange, VirtRange) {
-        self.geometry().cut(range, index)
-    }
 }
 
 /// Which addresses the entries of a table translate.

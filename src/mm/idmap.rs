@@ -179,7 +179,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
                     continue;
                 }
                 Entry::Leaf(leaf) if leaf.run || !theirs.there => {
-                    let start = va.align_down(F::level(depth).shift);
+                    let start = va.align_down(F::geometry(depth).shift);
                     let frame = walk::phys::<F>(node.depth(), &leaf, start);
                     let word = F::encode(depth, Entry::Leaf(Leaf { frame, run: false, ..leaf }));
                     theirs.word = planned(word.ok()).unwrap_or_default();
@@ -222,33 +222,29 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         range: VirtRange,
         need: &mut Need,
     ) -> Result<(), EditError> {
-        let level = F::level(depth);
-        for index in level.index(range.start())..=level.index(range.last()) {
-            let (span, part) = level.cut(range, index);
+        let geometry = F::geometry(depth);
+        for index in geometry.indices(range) {
+            let (span, part) = geometry.cut(range, index);
             let at = part.start();
-            let entry = node.map_or(Entry::Absent, |node| node.entry(index));
-            let child = match entry {
-                Entry::Table(table) if table.owner != Owner::Swapper => {
-                    // SAFETY: the entry was just read from this node.
-                    node.map(|node| unsafe { node.child(table) })
-                }
-                Entry::Reserved => return Err(EditError::Reserved { at }),
-                by if is_own(by) => return Err(EditError::Mapped { at, by }),
-                copy => {
+            let raw = node.map_or(F::Raw::default(), |node| node.load(index));
+            // SAFETY: this tree's tables stay meanwhile.
+            let own = node.and_then(|node| unsafe { node.own(raw) });
+            if own.is_none() {
+                match F::decode(depth, raw) {
+                    Entry::Reserved => return Err(EditError::Reserved { at }),
+                    by if is_own(by) => return Err(EditError::Mapped { at, by }),
                     // A leaf of a run cannot be replaced alone: its neighbours must stand alone, too.
-                    if let Entry::Leaf(leaf) = copy
-                        && leaf.run
-                    {
+                    Entry::Leaf(leaf) if leaf.run => {
                         F::encode(depth, Entry::Leaf(Leaf { run: false, ..leaf }))?;
                     }
-                    if part == span {
-                        continue;
-                    }
-                    reserve::add(need, depth + 1, 1);
-                    None
+                    _ => {}
                 }
-            };
-            self.plan_identity(depth + 1, child.as_ref(), part, need)?;
+                if part == span {
+                    continue;
+                }
+                reserve::add(need, depth + 1, 1);
+            }
+            self.plan_identity(depth + 1, own.as_ref(), part, need)?;
         }
         Ok(())
     }
@@ -264,29 +260,25 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     ) {
         let depth = node.depth();
         let machine = self.root.machine();
-        let mut bits = None;
+        let bits = leaf_bits::<F>(depth, attrs);
         for index in node.indices(range) {
             let (span, part) = node.cut(range, index);
             let raw = node.load(index);
             // SAFETY: planned: absent or a copy of swapper's, and the caller vouches for the mapping;
             // tables are ours alone until they are linked, which happens when they are complete.
             unsafe {
-                if let Some(table) = F::decode_table(depth, raw)
-                    && table.owner != Owner::Swapper
-                {
-                    self.build_identity(&node.child(table), part, attrs, reserve);
+                if let Some(child) = node.own(raw) {
+                    self.build_identity(&child, part, attrs, reserve);
                     // The kernel executes there now.
-                    node.store(index, kernel_link::<F>(depth, table.table));
+                    node.store(index, kernel_link::<F>(depth, child.table()));
                     continue;
                 }
-                if let Entry::Leaf(leaf) = F::decode(depth, raw)
-                    && leaf.run
-                    && let Some(alone) = planned(F::alone(depth, raw))
+                if let Some(alone) = planned(F::alone(depth, raw))
+                    && alone != raw
                 {
                     part_run(node, index, alone);
                 }
                 if part == span {
-                    let bits = *bits.get_or_insert_with(|| leaf_bits::<F>(depth, attrs));
                     node.store(index, bits | F::Raw::from_u64(span.start().0.into()));
                 } else if let Some(table) = reserve.take(depth + 1) {
                     let child = Node::new(machine, table, depth + 1);

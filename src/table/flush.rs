@@ -127,9 +127,11 @@ impl<'m, F: Format, M: Machine> Flush<'m, F, M> {
             return unsafe { self.add_table(top.table(), depth) };
         }
         // The first entry becomes the list's.
-        if let Some(first) = top.owned(0) {
-            // SAFETY: as above.
-            unsafe { self.add_table(first, depth + 1) };
+        // SAFETY: as above; the tree's tables stay until the flush is paid.
+        unsafe {
+            if let Some(first) = top.own(top.load(0)) {
+                self.add_table(first.table(), first.depth());
+            }
         }
         // What it translated is too much to be forgotten page by page: walk caches forget the tables with it.
         if let Some(chain) = self.tables.get_mut(depth) {
@@ -143,9 +145,13 @@ impl<'m, F: Format, M: Machine> Flush<'m, F, M> {
     /// # Safety
     /// As for [`add_table`](Self::add_table), for each of them; the flush covers all that the tree translated.
     pub(crate) unsafe fn add_below(&mut self, root: &Node<'m, F, M>) {
-        for table in root.all().filter_map(|index| root.owned(index)) {
-            // SAFETY: the caller answers for it; the entry was just read from the root.
-            unsafe { self.add_tree(&Node::new(self.machine, table, root.depth() + 1)) };
+        for index in root.all() {
+            // SAFETY: the caller answers for it; the tree's tables stay until the flush is paid.
+            unsafe {
+                if let Some(top) = root.own(root.load(index)) {
+                    self.add_tree(&top);
+                }
+            }
         }
     }
 

@@ -82,18 +82,32 @@ impl<'m, F: Format, M: TableMemory> Node<'m, F, M> {
     /// The tables of this tree stay allocated meanwhile.
     #[inline]
     pub(crate) unsafe fn below(&self, index: usize) -> Option<Self> {
-        match F::walk(self.depth(), self.load(index)) {
+        // SAFETY: the entry was just read from this table; the caller answers for the rest.
+        unsafe { self.linked(self.load(index)) }
+    }
+
+    /// The table that `raw` points to, if it is an entry for one that is not swapper's.
+    ///
+    /// # Safety
+    /// As for [`linked`](Self::linked).
+    #[inline]
+    pub(crate) unsafe fn own(&self, raw: F::Raw) -> Option<Self> {
+        let entry = F::decode_table(self.depth(), raw)?;
+        // SAFETY: the caller answers for it.
+        if entry.owner == Owner::Swapper { None } else { Some(unsafe { self.child(entry) }) }
+    }
+
+    /// The table that `raw` points to, if it does.
+    ///
+    /// # Safety
+    /// `raw` was read from this table, and the tables of this tree stay allocated meanwhile.
+    #[inline]
+    pub(crate) unsafe fn linked(&self, raw: F::Raw) -> Option<Self> {
+        match F::walk(self.depth(), raw) {
             // SAFETY: an entry of a linked table points to a table of the next depth.
             Walk::Table(table) => Some(unsafe { Self::new(self.machine, table, self.depth() + 1) }),
             _ => None,
         }
-    }
-
-    /// The table that the entry at `index` points to, if it does and the table is not swapper's.
-    #[inline]
-    pub(crate) fn owned(&self, index: usize) -> Option<PhysAddr> {
-        let entry = F::decode_table(self.depth(), self.load(index))?;
-        if entry.owner == Owner::Swapper { None } else { Some(entry.table) }
     }
 
     /// The machine in whose memory the table lies.

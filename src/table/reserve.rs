@@ -136,7 +136,7 @@ impl Chain {
                 if link.is_tree() {
                     let top = Node::<F, M>::new(memory, table, depth);
                     let below = (1..top.count()).filter_map(|index| {
-                        let table = top.owned(index)?;
+                        let table = top.own(top.load(index))?.table();
                         // No table goes while an entry points to it.
                         top.store(index, F::Raw::default());
                         Some(table)

@@ -25,16 +25,16 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         for index in node.indices(range) {
             let (span, part) = node.cut(range, index);
             let raw = node.load(index);
-            if let Some(table) = F::decode_table(node.depth(), raw) {
-                // SAFETY: the entry was just read from this node.
-                self.plan_removal(&unsafe { node.child(table) }, part)?;
+            // SAFETY: this tree's tables stay meanwhile.
+            if let Some(child) = unsafe { node.own(raw) } {
+                self.plan_removal(&child, part)?;
                 continue;
             }
             match F::decode(node.depth(), raw) {
                 Entry::Leaf(leaf) if is_identity::<F>(node.depth(), &leaf, span.start()) => {
                     // User space's edits of its half may have made runs of what was added.
-                    let shift =
-                        node.level().shift + if leaf.run { RUN.trailing_zeros() } else { 0 };
+                    let run_shift = if leaf.run { RUN.trailing_zeros() } else { 0 };
+                    let shift = node.geometry().shift + run_shift;
                     if !range.encloses(VirtRange::aligned(span.start(), shift)) {
                         return Err(EditError::NotMapped { at: part.start() });
                     }
@@ -57,18 +57,17 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         let depth = node.depth();
         for index in node.indices(range) {
             let (span, part) = node.cut(range, index);
-            let table = F::decode_table(depth, node.load(index));
-            if let Some(table) = table {
-                // SAFETY: the entry was just read from this node.
-                let child = unsafe { node.child(table) };
+            // SAFETY: this tree's tables stay until the flush is paid.
+            let own = unsafe { node.own(node.load(index)) };
+            if let Some(child) = &own {
                 // SAFETY: the caller vouches that nothing uses the mapping.
-                unsafe { self.remove_identity(&child, part, flush) };
+                unsafe { self.remove_identity(child, part, flush) };
                 // Where swapper has a block at the root, no pgd has a table from birth.
                 let block = depth == 0
                     && matches!(F::walk(0, self.swapper.root.load(index)), Walk::Memory { .. });
                 let kept = !block && keeps::<F>(self.layout(), depth, span.start());
-                let in_use = holds_own(&child, child.all());
-                if in_use && !kept && !holds_identity(&child, span) {
+                let in_use = holds_own(child, child.all());
+                if in_use && !kept && !holds_identity(child, span) {
                     let link = planned(self.editor().link(depth, child.table()).ok());
                     // SAFETY: only user space's own is left in the table.
                     unsafe { node.store(index, link.unwrap_or_default()) };
@@ -81,8 +80,8 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
             // everything.
             unsafe {
                 self.restore(node, range, index);
-                if let Some(table) = table {
-                    flush.add_table(table.table, depth + 1);
+                if let Some(child) = own {
+                    flush.add_table(child.table(), child.depth());
                 }
             }
         }
