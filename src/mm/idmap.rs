@@ -109,7 +109,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         // SAFETY: checked; the caller answers for the rest.
         let block = unsafe { self.remove_block(range) };
         if block.is_none() {
-            self.plan_removal(&self.root, range)?;
+            self.plan_removal(&self.root, range).map_err(|at| EditError::NotMapped { at })?;
         }
         let mut flush = Flush::new(self.root.machine(), Whose::Everyone);
         flush.add_everything();

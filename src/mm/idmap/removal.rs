@@ -7,7 +7,6 @@ use crate::addr::{PhysAddr, VirtAddr, VirtRange};
 use crate::format::{Entry, Format, Leaf, Owner, RUN, Walk};
 use crate::mm::birth::keeps;
 use crate::mm::pgd::Pgd;
-use crate::table::error::EditError;
 use crate::table::flush::Flush;
 use crate::table::mem::Machine;
 use crate::table::node::Node;
@@ -16,12 +15,15 @@ use crate::table::walk;
 
 impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
     /// Checks that all of `range` is identity mapping.
+    ///
+    /// # Errors
+    /// The first address that is not, or whose leaf the range cuts.
     #[inline(never)]
     pub(super) fn plan_removal(
         &self,
         node: &Node<'m, F, M>,
         range: VirtRange,
-    ) -> Result<(), EditError> {
+    ) -> Result<(), VirtAddr> {
         for index in node.indices(range) {
             let (span, part) = node.cut(range, index);
             let raw = node.load(index);
@@ -36,10 +38,10 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
                     let run_shift = if leaf.run { RUN.trailing_zeros() } else { 0 };
                     let shift = node.geometry().shift + run_shift;
                     if !range.encloses(VirtRange::aligned(span.start(), shift)) {
-                        return Err(EditError::NotMapped { at: part.start() });
+                        return Err(part.start());
                     }
                 }
-                _ => return Err(EditError::NotMapped { at: part.start() }),
+                _ => return Err(part.start()),
             }
         }
         Ok(())
