@@ -100,13 +100,12 @@ unsafe fn sync<F: Format, M: Machine>(
         table = below;
     }
     // SAFETY: as above, and swapper's table, which is there.
-    let entries = unsafe {
-        Pair::of(Node::new(machine, table, depth), swapper.late.at_depth(depth), depth, va)
-    };
-    if entries.present == F::Raw::default()
-        && matches!(F::walk(depth, entries.wanted), Walk::Table(_))
-    {
-        entries.copy();
+    let (ours, theirs) =
+        unsafe { (Node::<F, M>::new(machine, table, depth), swapper.late.at_depth(depth)) };
+    let index = ours.index(va);
+    let (present, wanted) = (ours.load(index), theirs.load(index));
+    if present == F::Raw::default() && matches!(F::walk(depth, wanted), Walk::Table(_)) {
+        copy(&ours, index, wanted);
         return Verdict::Retry;
     }
     // SAFETY: as above.
@@ -125,83 +124,39 @@ unsafe fn sync_from<F: Format, M: Machine>(
     pgd: PhysAddr,
 ) -> Verdict {
     let absent = F::Raw::default();
-    let mut tables = (pgd, swapper.node().table());
-    for depth in 0..F::LEVELS.len() {
-        // SAFETY: the roots, the pgd's by the caller's promise, or tables that entries just read point to.
-        let entries = unsafe { Pair::new(swapper, tables, depth, va) };
-        if entries.present == absent {
-            // A leaf that is not sealed may go again, and nobody would take the copy away.
-            let may_go = matches!(F::walk(depth, entries.wanted), Walk::Memory { .. })
-                && !swapper.layout().is_copied::<F>(depth, va);
-            if entries.wanted == absent || may_go {
-                return Verdict::Kernel;
-            }
-            entries.copy();
-            return Verdict::Retry;
-        }
-        let Some(below) = entries.below() else { break };
-        tables = below;
-    }
     // SAFETY: the caller answers for the pgd.
     let pgd = unsafe { Node::<F, M>::new(swapper.node().machine(), pgd, 0) };
+    let (mut ours, mut theirs) = (pgd, swapper.node());
+    loop {
+        let index = ours.index(va);
+        let (present, wanted) = (ours.load(index), theirs.load(index));
+        if present == absent {
+            // A leaf that is not sealed may go again, and nobody would take the copy away.
+            let depth = ours.depth();
+            let may_go = matches!(F::walk(depth, wanted), Walk::Memory { .. })
+                && !swapper.layout().is_copied::<F>(depth, va);
+            if wanted == absent || may_go {
+                return Verdict::Kernel;
+            }
+            copy(&ours, index, wanted);
+            return Verdict::Retry;
+        }
+        // Below an entry that is swapper's, the pgd misses nothing.
+        // SAFETY: the tables of both stay meanwhile.
+        let below = unsafe { (ours.own(present), theirs.linked(wanted)) };
+        let (Some(own), Some(model)) = below else { break };
+        (ours, theirs) = (own, model);
+    }
     if is_mapped(&pgd, va) { Verdict::Retry } else { Verdict::Kernel }
 }
 
-/// The entries for one address in a table of the pgd's and in swapper's for the same addresses.
-struct Pair<'m, F: Format, M> {
-    ours: Node<'m, F, M>,
-    index: usize,
-    present: F::Raw,
-    wanted: F::Raw,
-}
-
-impl<'m, F: Format, M: Machine> Pair<'m, F, M> {
-    /// The entries for `va` in `(pgd's, swapper's)` tables at `depth`.
-    ///
-    /// # Safety
-    /// Such tables lie there, and stay.
-    #[inline]
-    unsafe fn new(
-        swapper: &SwapperView<'m, F, M>,
-        (to, from): (PhysAddr, PhysAddr),
-        depth: usize,
-        va: VirtAddr,
-    ) -> Self {
-        let machine = swapper.node().machine();
-        // SAFETY: the caller answers for them.
-        let (ours, theirs) = unsafe {
-            (Node::<F, M>::new(machine, to, depth), Node::<F, M>::new(machine, from, depth))
-        };
-        Self::of(ours, theirs, depth, va)
-    }
-
-    /// The entries for `va` in the pgd's table and swapper's, both at `depth`.
-    #[inline]
-    fn of(ours: Node<'m, F, M>, theirs: Node<'m, F, M>, depth: usize, va: VirtAddr) -> Self {
-        let index = F::level(depth).index(va);
-        Self { ours, index, present: ours.load(index), wanted: theirs.load(index) }
-    }
-
-    /// The tables below, where the pgd has one of its own: below an entry that is swapper's it misses nothing.
-    #[inline]
-    fn below(&self) -> Option<(PhysAddr, PhysAddr)> {
-        let depth = self.ours.depth();
-        if F::is_marked(self.present) {
-            return None;
-        }
-        let Walk::Table(ours) = F::walk(depth, self.present) else { return None };
-        let Walk::Table(theirs) = F::walk(depth, self.wanted) else { return None };
-        Some((ours, theirs))
-    }
-
-    /// Gives the pgd swapper's entry.
-    #[inline]
-    fn copy(&self) {
-        // SAFETY: swapper maps it for every address space.
-        unsafe { self.ours.store(self.index, self.wanted) };
-        self.ours.clean_one(self.index);
-        publish(self.ours.machine());
-    }
+/// Gives a table of the pgd's swapper's entry.
+#[inline]
+fn copy<F: Format, M: Machine>(ours: &Node<'_, F, M>, index: usize, wanted: F::Raw) {
+    // SAFETY: swapper maps it for every address space.
+    unsafe { ours.store(index, wanted) };
+    ours.clean_one(index);
+    publish(ours.machine());
 }
 
 /// Whether `va` is mapped for some access after all: another CPU was faster than this one.
