@@ -131,6 +131,12 @@ impl Geometry {
         true
     }
 
+    /// Bytes that one entry spans.
+    #[inline]
+    pub(crate) const fn span(self) -> u32 {
+        1 << self.shift
+    }
+
     /// The index of the entry for `va` in its table.
     #[inline]
     pub const fn index(self, va: VirtAddr) -> usize {

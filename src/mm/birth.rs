@@ -20,7 +20,7 @@ use crate::table::node::Node;
 /// Whether the table that the entry for `va` at `depth` points to stays in a pgd although nothing is in it.
 #[inline]
 pub(super) fn keeps<F: Format>(layout: &Layout, depth: usize, va: VirtAddr) -> bool {
-    let vectors = layout.low_vectors() && va.align_down(F::level(depth).shift) == VirtAddr(0);
+    let vectors = layout.low_vectors() && va.align_down(F::geometry(depth).shift) == VirtAddr(0);
     vectors || depth == 0 && layout.has_private_table::<F>(va)
 }
 

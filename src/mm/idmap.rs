@@ -208,7 +208,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
             } else if theirs.word == F::Raw::default() {
                 child.zero_unlinked(all);
             } else {
-                child.fill(all, theirs.word, F::Raw::from_u64(child.level().span().into()));
+                child.fill(all, theirs.word, F::Raw::from_u64(child.geometry().span().into()));
             }
         }
     }
@@ -318,16 +318,16 @@ fn run_of(index: usize) -> Range<usize> {
 /// No CPU runs on the table.
 #[inline]
 unsafe fn part_run<F: Format, M: Machine>(node: &Node<'_, F, M>, index: usize, alone: F::Raw) {
-    let (level, run) = (node.level(), run_of(index));
+    let (span, run) = (node.geometry().span(), run_of(index));
     // An identical run's leaf holds the run's frame, any other its own.
-    let before = match level.runs {
-        Some(Runs::Identical) => 0,
-        _ => (index - run.start) as u32,
+    let before = match F::RUNS {
+        Runs::Identical => 0,
+        Runs::Stepping => (index - run.start) as u32,
     };
-    let first = F::Raw::from_u64(alone.as_u64() - u64::from(before * level.span()));
+    let first = F::Raw::from_u64(alone.as_u64() - u64::from(before * span));
     // SAFETY: they map the same as before; the caller answers for the rest.
     unsafe {
-        let step = F::Raw::from_u64(level.span().into());
+        let step = F::Raw::from_u64(span.into());
         // Of short words sixteen are soon stored; of long ones, by a call.
         match size_of::<F::Raw>() {
             4 => node.fill_few(run.clone(), first, step),
