@@ -17,7 +17,7 @@ use crate::attr::{Access, Asid, Attrs};
 use crate::format::{Format, Owner};
 use crate::table::context::{Context, Whose};
 use crate::table::edit::{Editor, LeafSizes, Policy, Ties};
-use crate::table::error::EditError;
+use crate::table::error::{EditError, OutOfBounds};
 use crate::table::flush::Flush;
 use crate::table::mem::Machine;
 use crate::table::node::Node;
@@ -361,15 +361,15 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
 
     /// Refuses what is not user space's.
     #[inline]
-    pub(super) fn check(&self, range: VirtRange) -> Result<(), EditError> {
+    pub(super) fn check(&self, range: VirtRange) -> Result<(), OutOfBounds> {
         if self.layout().user().encloses(range) { Ok(()) } else { Err(self.out_of_bounds(range)) }
     }
 
     #[cold]
-    fn out_of_bounds(&self, range: VirtRange) -> EditError {
+    fn out_of_bounds(&self, range: VirtRange) -> OutOfBounds {
         let outside = !self.layout().user().contains(range.start());
         let at = if outside { range.start() } else { self.layout().task_size() };
-        EditError::OutOfBounds { at }
+        OutOfBounds { at }
     }
 
     /// User mappings belong to one address space.

@@ -20,7 +20,7 @@ use crate::attr::{Access, Attrs};
 use crate::format::{Format, Owner};
 use crate::table::context::Whose;
 use crate::table::edit::{Editor, LeafSizes, Policy, Ties};
-use crate::table::error::EditError;
+use crate::table::error::{EditError, OutOfBounds};
 use crate::table::flush::{Flush, publish};
 use crate::table::mem::{Machine, OutOfMemory};
 use crate::table::node::Node;
@@ -300,14 +300,14 @@ impl<'m, F: Format, M: Machine> Swapper<'m, F, M> {
     }
 
     /// Refuses what is not the kernel's: all but its half and the page of low vectors.
-    pub(super) fn check(&self, range: VirtRange) -> Result<(), EditError> {
+    pub(super) fn check(&self, range: VirtRange) -> Result<(), OutOfBounds> {
         let (low_vectors, vectors) = (self.layout().low_vectors(), self.layout().vectors());
         if low_vectors && vectors.encloses(range) || self.layout().kernel().encloses(range) {
             Ok(())
         } else {
             let first = low_vectors && vectors.contains(range.start());
             let at = if first { VirtAddr(vectors.last().0 + 1) } else { range.start() };
-            Err(EditError::OutOfBounds { at })
+            Err(OutOfBounds { at })
         }
     }
 

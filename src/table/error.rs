@@ -94,6 +94,18 @@ impl fmt::Display for EditError {
 
 impl core::error::Error for EditError {}
 
+/// [`EditError::OutOfBounds`], where nothing else can be wrong.
+pub(crate) struct OutOfBounds {
+    /// The first address in question.
+    pub(crate) at: VirtAddr,
+}
+
+impl From<OutOfBounds> for EditError {
+    fn from(OutOfBounds { at }: OutOfBounds) -> Self {
+        Self::OutOfBounds { at }
+    }
+}
+
 impl From<OutOfMemory> for EditError {
     fn from(OutOfMemory: OutOfMemory) -> Self {
         Self::OutOfMemory

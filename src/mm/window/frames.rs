@@ -28,7 +28,7 @@ pub(super) unsafe fn map<F: Format, M: Machine>(
     attrs: Attrs,
     frames: &mut impl FrameSource,
 ) -> Result<(), WindowError> {
-    swapper.check(range)?;
+    swapper.check(range).map_err(EditError::from)?;
     let mut refused = None;
     let mut next = || {
         refused = frames.allocate();
