@@ -1,7 +1,7 @@
 //! Swapper as seen without its lock: by walks, pgds, the fault handler. Descriptors are read one by one, whole, while
 //! another CPU may add to them; tables that were linked once stay.
 
-use super::layout::Layout;
+use super::layout::{Layout, has_pmds};
 use super::swapper::Swapper;
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
 use crate::format::{Format, Split, Walk};
@@ -27,17 +27,17 @@ impl<F: Format, M> Copy for SwapperTree<'_, F, M> {}
 impl<'m, F: Format, M: TableMemory> SwapperTree<'m, F, M> {
     /// See [`SwapperView::late`], and what it translates: less than 4 GiB, as user space has some.
     fn late(&self) -> Option<(Node<'m, F, M>, VirtRange)> {
-        let (mut node, mut span) = (self.root, self.layout.pgd_kernel::<F>()?);
-        while node.depth() + 2 < F::LEVELS.len() {
-            if !self.layout.has_private_table::<F>(span.start()) {
-                return None;
-            }
-            let index = node.index(span.start());
-            span = node.span(span.start(), index).intersection(span)?;
-            // SAFETY: swapper's tables stay.
-            node = unsafe { node.below(index) }?;
+        let kernel = self.layout.pgd_kernel::<F>()?;
+        if const { !has_pmds::<F>() } {
+            return Some((self.root, kernel));
         }
-        Some((node, span))
+        if !self.layout.has_private_table::<F>(kernel.start()) {
+            return None;
+        }
+        let index = self.root.index(kernel.start());
+        let (_, part) = self.root.cut(kernel, index);
+        // SAFETY: swapper's tables stay.
+        Some((unsafe { self.root.below(index) }?, part))
     }
 }
 
