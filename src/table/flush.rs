@@ -22,7 +22,7 @@ use crate::format::Format;
 
 /// From this many pages on, one operation that forgets everything is cheaper than one a page. More than
 /// the 16 of a run of pages, so that one such leaf is still forgotten alone.
-const MANY_PAGES: u64 = 32;
+const MANY_PAGES: u32 = 32;
 
 /// Completes stores to linked tables that only made absent entries present.
 ///
@@ -215,13 +215,13 @@ impl<'m, F: Format, M: Machine> Flush<'m, F, M> {
     /// Makes every CPU forget what changed so far, and keeps the tables.
     #[inline(never)]
     pub(crate) fn settle(&mut self) {
-        let everything = core::mem::take(&mut self.everything);
-        let wide = core::mem::take(&mut self.wide);
-        let changed = self.range.take().or(everything.then_some(VirtRange::ALL));
-        let Some(range) = changed else { return };
+        let Some(range) = self.range() else { return };
+        let many = self.everything
+            || self.wide
+            || range.last().0 - range.start().0 >= MANY_PAGES * PAGE_SIZE;
+        (self.range, self.everything, self.wide) = (None, false, false);
         let machine = self.machine;
         machine.dsb_ishst();
-        let many = everything || wide || range.bytes() > MANY_PAGES * u64::from(PAGE_SIZE);
         // Behind the DSB, and no sooner: another CPU may just have begun to run the space by a new ASID.
         match self.whose.reach() {
             Reach::Asid(asid) if many => machine.tlbiasid(asid),
