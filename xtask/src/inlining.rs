@@ -9,7 +9,11 @@ use crate::elf::Elf;
 type Bytes<'a> = EndianSlice<'a, LittleEndian>;
 
 /// An image's debug information.
-pub struct Inlining<'a>(Context<Bytes<'a>>);
+pub struct Inlining<'a> {
+    context: Context<Bytes<'a>>,
+    /// Where functions begin, in order.
+    symbols: Vec<(u32, &'a str)>,
+}
 
 /// A function, as the debug information has it.
 #[derive(Clone, Debug, Default)]
@@ -30,7 +34,12 @@ impl<'a> Inlining<'a> {
     pub fn read(elf: &Elf<'a>) -> Outcome<Self> {
         let load = |section: &str| EndianSlice::new(elf.section(section), LittleEndian);
         let dwarf = Dwarf::load(|section| Ok(load(section.name()))).map_err(broken)?;
-        Ok(Self(Context::from_dwarf(dwarf).map_err(broken)?))
+        let context = Context::from_dwarf(dwarf).map_err(broken)?;
+        let functions = elf.symbols()?.filter(|(name, _)| !name.starts_with('$'));
+        // Thumb's have bit 0.
+        let mut symbols: Vec<_> = functions.map(|(name, at)| (at & !1, name)).collect();
+        symbols.sort_unstable();
+        Ok(Self { context, symbols })
     }
 
     /// The functions that the instruction at `address` comes from, the innermost first.
@@ -39,7 +48,8 @@ impl<'a> Inlining<'a> {
     /// The debug information is broken.
     pub fn functions(&self, address: u32) -> Outcome<Vec<Function>> {
         let mut functions = Vec::new();
-        let mut frames = self.0.find_frames(address.into()).skip_all_loads().map_err(broken)?;
+        let mut frames =
+            self.context.find_frames(address.into()).skip_all_loads().map_err(broken)?;
         while let Some(frame) = frames.next().map_err(broken)? {
             let location = frame.location.as_ref();
             let file = location.and_then(|location| location.file).unwrap_or_default();
@@ -48,7 +58,21 @@ impl<'a> Inlining<'a> {
             let name = name.unwrap_or_default().into_owned();
             functions.push(Function { file: file.into(), line, name });
         }
+        // Lines alone leave out the name of a function in which nothing is inlined.
+        if let Some(outermost) = functions.last_mut()
+            && outermost.name.is_empty()
+        {
+            outermost.name = self.symbol(address);
+        }
         Ok(functions)
+    }
+
+    /// The name of the function at `address`, by its symbol.
+    fn symbol(&self, address: u32) -> String {
+        let behind = self.symbols.partition_point(|(at, _)| *at <= address);
+        let symbol = self.symbols[..behind].last().map_or("", |(_, name)| name);
+        let path = format!("{:#}", rustc_demangle::demangle(symbol));
+        path.rsplit("::").next().unwrap_or_default().into()
     }
 }
 
