@@ -31,33 +31,33 @@ macro_rules! eight_a_turn {
     };
 }
 
-/// The bits that all of `turns` times four long descriptors at `at` have set.
+/// The bits that all even and all odd of `turns` times eight words at `at` have set: long descriptors' low and high ones.
 ///
 /// # Safety
 /// They are readable and aligned; `turns` is not 0.
 #[inline]
-pub(super) unsafe fn common_bits(at: *const u64, turns: usize) -> u64 {
-    let (mut low, mut high) = (u32::MAX, u32::MAX);
+pub(super) unsafe fn common_bits(at: *const u32, turns: usize) -> [u32; 2] {
+    let (mut even, mut odd) = (u32::MAX, u32::MAX);
     // SAFETY: reads what the caller vouches for.
     unsafe {
         eight_a_turn!(
             "ldmia {at}!, {{r0, r1, r2, r3, r4, r5, r8, r9}}"
-            "and {low}, {low}, r0"
-            "and {high}, {high}, r1"
-            "and {low}, {low}, r2"
-            "and {high}, {high}, r3"
-            "and {low}, {low}, r4"
-            "and {high}, {high}, r5"
-            "and {low}, {low}, r8"
-            "and {high}, {high}, r9"
+            "and {even}, {even}, r0"
+            "and {odd}, {odd}, r1"
+            "and {even}, {even}, r2"
+            "and {odd}, {odd}, r3"
+            "and {even}, {even}, r4"
+            "and {odd}, {odd}, r5"
+            "and {even}, {even}, r8"
+            "and {odd}, {odd}, r9"
             ; turns => _,
             at = inout(reg) at => _,
-            low = inout(reg) low,
-            high = inout(reg) high,
+            even = inout(reg) even,
+            odd = inout(reg) odd,
             options(nostack, readonly),
         );
     }
-    u64::from(high) << 32 | u64::from(low)
+    [even, odd]
 }
 
 /// Whether `turns` times four long descriptors at `at` agree with `model` in their high words and in the low 12

@@ -7,7 +7,6 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use crate::addr::{PhysAddr, VirtAddr, VirtRange};
 use crate::attr::Asid;
 use crate::format::{Descriptor, Level};
-use crate::table;
 use crate::table::mem::{CodeMaintenance, LocalMaintenance, Maintenance, OutOfMemory, TableMemory};
 use crate::table::switch::Mmu;
 
@@ -97,15 +96,20 @@ unsafe impl<T: TableMemory> TableMemory for Armv7<T> {
 
     #[inline(never)]
     unsafe fn common_bits<D: Descriptor>(&self, at: *const D, count: usize) -> D {
-        let (turns, done) = if is_long::<D>() { turns::<D>(count, bulk::BYTES) } else { (0, 0) };
+        let (turns, done) = turns::<D>(count, bulk::BYTES);
+        let mut common = !D::default();
         // SAFETY: the caller vouches for all `count`.
         unsafe {
-            let last = table::bulk::common_bits(self, at.add(done), count - done);
-            if turns == 0 {
-                return last;
+            if turns > 0 {
+                let [even, odd] = bulk::common_bits(at.cast(), turns);
+                let long = u64::from(odd) << 32 | u64::from(even);
+                common = D::from_u64(if is_long::<D>() { long } else { u64::from(even & odd) });
             }
-            last & D::from_u64(bulk::common_bits(at.cast(), turns))
+            for k in done..count {
+                common = common & self.load(at.add(k));
+            }
         }
+        common
     }
 
     #[inline(never)]
@@ -128,7 +132,7 @@ unsafe impl<T: TableMemory> TableMemory for Armv7<T> {
                     differ & !frame.as_u64() as u32 == 0
                 }
             };
-            first && table::bulk::is_uniform(self, at.add(done), count - done, model, frame)
+            first && (done..count).all(|k| (self.load(at.add(k)) ^ model) & !frame == D::default())
         }
     }
 
@@ -143,7 +147,9 @@ unsafe impl<T: TableMemory> TableMemory for Armv7<T> {
                 (_, true) => bulk::flip_low(at.cast(), turns, flip.as_u64() as u32),
                 (_, false) => bulk::flip(at.cast(), turns, flip.as_u64() as u32),
             }
-            table::bulk::flip(self, at.add(done), count - done, flip);
+            for k in done..count {
+                self.store(at.add(k), self.load(at.add(k)) ^ flip);
+            }
         }
     }
 
@@ -162,10 +168,10 @@ unsafe impl<T: TableMemory> TableMemory for Armv7<T> {
                 (_, true) => bulk::fill_low(at.cast(), turns, raw, by),
                 (_, false) => bulk::fill(at.cast(), turns, raw as u32, by),
             }
-            if done < count {
-                let skipped = u64::from(by.wrapping_mul(done as u32));
-                let next = if done == 0 { first } else { first.step(D::from_u64(skipped)) };
-                table::bulk::fill(self, at.add(done), count - done, next, step);
+            let mut next = first.step(D::from_u64(u64::from(by) * done as u64));
+            for k in done..count {
+                self.store(at.add(k), next);
+                next = next.step(step);
             }
         }
     }
