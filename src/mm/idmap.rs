@@ -18,7 +18,7 @@ use core::ops::Range;
 use super::pgd::Pgd;
 use crate::addr::{PAGE_SHIFT, PhysAddr, VirtAddr, VirtRange};
 use crate::attr::{Access, Attrs};
-use crate::format::{Descriptor, Entry, Format, Leaf, Owner, RUN, Runs, TableEntry};
+use crate::format::{Descriptor, EncodeError, Entry, Format, Leaf, Owner, RUN, Runs, TableEntry};
 use crate::table::context::Whose;
 use crate::table::error::EditError;
 use crate::table::flush::{Flush, publish};
@@ -234,8 +234,8 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
                     Entry::Reserved => return Err(EditError::Reserved { at }),
                     by if is_own(by) => return Err(EditError::Mapped { at, by }),
                     // A leaf of a run cannot be replaced alone: its neighbours must stand alone, too.
-                    Entry::Leaf(leaf) if leaf.run => {
-                        F::encode(depth, Entry::Leaf(Leaf { run: false, ..leaf }))?;
+                    Entry::Leaf(leaf) if F::alone(depth, raw).is_none() => {
+                        return Err(EncodeError::OutOfReach { at: leaf.frame }.into());
                     }
                     _ => {}
                 }

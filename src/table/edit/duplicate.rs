@@ -8,34 +8,16 @@ use core::ops::ControlFlow;
 use super::plan::{Plan, Refused};
 use super::survey::{Change, Holes};
 use super::{Editor, check_pages};
-use crate::addr::{PhysAddr, VirtAddr, VirtRange};
+use crate::addr::{PhysAddr, VirtRange};
 use crate::attr::Attrs;
 use crate::format::{Entry, Format, TableEntry, Walk};
 use crate::table::error::EditError;
 use crate::table::flush::{Flush, publish};
 use crate::table::mem::Machine;
 use crate::table::memo::Memo;
-use crate::table::node::{MAX_LEVELS, Node};
-use crate::table::reserve::{self, Need, Reserve};
+use crate::table::node::Node;
+use crate::table::reserve::Reserve;
 use crate::table::walk::{self, Mapped};
-
-/// How many tables the copy takes. Parts of one table are counted once.
-#[derive(Default)]
-struct Count {
-    need: Need,
-    /// The last table counted, by depth.
-    last: [Option<VirtAddr>; MAX_LEVELS],
-}
-
-impl Count {
-    /// A table at `depth` for the addresses from `start` on.
-    fn add(&mut self, depth: usize, start: VirtAddr) {
-        let Some(last) = self.last.get_mut(depth) else { return };
-        if last.replace(start) != Some(start) {
-            reserve::add(&mut self.need, depth, 1);
-        }
-    }
-}
 
 impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     /// Maps in `to`, where nothing is mapped yet, what this tree maps in `range`, after `change` gave every leaf its
@@ -59,11 +41,10 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         share: &mut dyn FnMut(PhysAddr, u64),
     ) -> Result<Flush<'m, F, M>, EditError> {
         check_pages(range)?;
-        let mut count = Count::default();
         let mut plan = Plan::new();
         let splits = self.plan_splits(range, &mut plan).map_err(|Refused| plan.why)?;
         // A table that a cut makes lies half in the range: the copy needs its like.
-        count.need = plan.need.map(|need| need * 2);
+        plan.need = plan.need.map(|need| need * 2);
         let (changed, closed) = (Cell::new(false), Cell::new(false));
         let noting = |attrs: Attrs| {
             let new = change(attrs);
@@ -76,14 +57,14 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
             let seen =
                 self.survey(&self.narrow(part), part, Holes::Skipped, &mut survey, &mut plan);
             seen.map_err(|Refused| plan.why)?;
-            to.plan_copy(Some(&to.root), &self.root, part, &mut count)?;
+            to.plan_copy(Some(&to.root), &self.root, part, &mut plan)?;
         }
         let Change { executable, uniform, .. } = survey;
         if closed.get() {
             parts.clone().try_for_each(|part| self.all_are_users(part))?;
         }
         let mut reserve = Reserve::new(self.machine());
-        reserve.fill(&count.need)?;
+        reserve.fill(&plan.need)?;
         let mut flush = self.flush();
         // SAFETY: planned; the caller vouches for the change and for the copy.
         unsafe {
@@ -125,7 +106,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         node: Option<&Node<'m, F, M>>,
         from: &Node<'m, F, M>,
         range: VirtRange,
-        count: &mut Count,
+        plan: &mut Plan,
     ) -> Result<(), EditError> {
         let (depth, all) = (from.depth(), from.indices(range));
         if node.is_none_or(|node| node.is_absent(all.clone())) && Self::is_pte(depth) {
@@ -164,11 +145,11 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
                 continue;
             }
             if matches!(entry, Entry::Absent) {
-                count.add(depth + 1, span.start());
+                plan.table(depth + 1, span.start());
             } else if below.is_none() {
                 return Err(EditError::Mapped { at: part.start(), by: entry });
             }
-            self.plan_copy(below.as_ref(), &child, part, count)?;
+            self.plan_copy(below.as_ref(), &child, part, plan)?;
         }
         Ok(())
     }

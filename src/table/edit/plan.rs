@@ -1,15 +1,18 @@
 //! Planning an edit: what is in the way, and how many tables it takes.
 
-use crate::addr::PhysAddr;
+use crate::addr::{PhysAddr, VirtAddr};
 use crate::format::Format;
 use crate::table::error::EditError;
 use crate::table::mem::{Machine, OutOfMemory};
+use crate::table::node::MAX_LEVELS;
 use crate::table::reserve::{self, Need, Reserve};
 
 /// What is found out about an edit before it changes anything.
 pub(super) struct Plan {
     /// The tables it takes.
     pub(super) need: Need,
+    /// The last table that [`table`](Self::table) counted, by depth.
+    last: [Option<VirtAddr>; MAX_LEVELS],
     /// Why it was refused, if it was; else there can only be too few tables.
     pub(super) why: EditError,
 }
@@ -19,7 +22,16 @@ pub(super) struct Refused;
 
 impl Plan {
     pub(super) fn new() -> Self {
-        Self { need: Need::default(), why: EditError::OutOfMemory }
+        Self { need: Need::default(), last: Default::default(), why: EditError::OutOfMemory }
+    }
+
+    /// Counts the table at `depth` for the addresses from `start` on: once, if it is asked for several times in a row.
+    #[inline(never)]
+    pub(super) fn table(&mut self, depth: usize, start: VirtAddr) {
+        let Some(last) = self.last.get_mut(depth) else { return };
+        if last.replace(start) != Some(start) {
+            reserve::add(&mut self.need, depth, 1);
+        }
     }
 
     /// Refuses the edit.

@@ -14,7 +14,7 @@ use crate::table::error::EditError;
 use crate::table::flush::publish;
 use crate::table::mem::Machine;
 use crate::table::node::Node;
-use crate::table::reserve::{self, Reserve, planned};
+use crate::table::reserve::{Reserve, planned};
 
 /// A leaf or run that a boundary cuts.
 struct Cut<'m, F: Format, M> {
@@ -60,40 +60,28 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     /// there are any.
     #[inline(never)]
     pub(super) fn plan_splits(&self, range: VirtRange, plan: &mut Plan) -> Result<bool, Refused> {
-        let [start, end] = ends(range);
-        let (from_start, from_end) = (self.plan_split(start, plan)?, self.plan_split(end, plan)?);
-        for depth in 1..F::LEVELS.len() {
-            let shift = F::geometry(depth - 1).shift;
-            // The entry that becomes a table.
-            let cut = |at: VirtAddr, from: Option<usize>| {
-                let within = from.is_some_and(|from| depth >= from) && !at.is_aligned(shift);
-                within.then_some(at.0 >> shift)
-            };
-            let (first, second) = (cut(start, from_start), cut(end, from_end));
-            // Both ends may cut the same entry: then one table serves both.
-            let count =
-                usize::from(first.is_some()) + usize::from(second.is_some() && second != first);
-            reserve::add(&mut plan.need, depth, count);
+        let mut any = false;
+        for boundary in ends(range) {
+            let Some(cut) = self.cut(boundary) else { continue };
+            any = true;
+            let (depth, at) = (cut.node.depth(), cut.span.start());
+            if self.frozen(depth, boundary) {
+                return plan.refuse(EditError::Sealed { at });
+            }
+            // What a leaf that stands alone holds, smaller ones can; a run may reach further.
+            if cut.leaf.run {
+                self.check_leaves(depth, cut.span, &self.same(&cut, boundary), false, plan)?;
+            }
+            for depth in depth..F::LEVELS.len() {
+                let entry = boundary.align_down(F::geometry(depth).shift);
+                if entry == boundary {
+                    break;
+                }
+                // Both ends may cut the same entry: then one table serves both.
+                plan.table(depth + 1, entry);
+            }
         }
-        Ok(from_start.is_some() || from_end.is_some())
-    }
-
-    /// If something crosses `boundary`: the depth from which tables are needed so that nothing does, that
-    /// behind the last for none.
-    #[inline(never)]
-    fn plan_split(&self, boundary: VirtAddr, plan: &mut Plan) -> Result<Option<usize>, Refused> {
-        let Some(cut) = self.cut(boundary) else { return Ok(None) };
-        let at = cut.span.start();
-        let depth = cut.node.depth();
-        if self.frozen(depth, boundary) {
-            return plan.refuse(EditError::Sealed { at });
-        }
-        // What a leaf that stands alone holds, smaller ones can; a run may reach further.
-        if cut.leaf.run {
-            self.check_leaves(depth, cut.span, &self.same(&cut, boundary), false, plan)?;
-        }
-        let in_place = boundary.is_aligned(cut.node.geometry().shift);
-        Ok(Some(if in_place { F::LEVELS.len() } else { depth + 1 }))
+        Ok(any)
     }
 
     /// Splits what the ends of `range` cut, as planned.
@@ -140,10 +128,8 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         let depth = cut.node.depth() + 1;
         let Some(table) = reserve.take(depth) else { return };
         let mapping = self.same(cut, boundary);
-        let halves = [
-            VirtRange::inclusive(cut.span.start(), VirtAddr(boundary.0 - 1)),
-            VirtRange::inclusive(boundary, cut.span.last()),
-        ];
+        let before = cut.span.until(boundary);
+        let halves = [Some(before), cut.span.behind(before.last())];
         // SAFETY: the table is ours alone until it is linked; it maps what the leaf did.
         unsafe {
             let child = Node::new(self.machine(), table, depth);
