@@ -72,9 +72,12 @@ struct Spare {
 // SAFETY: spares and fresh memory are the heap's, which belongs to the state as a whole.
 unsafe impl Send for State {}
 
-/// The layout of a table of `1 << shift` bytes.
-fn layout(shift: u32) -> Option<Layout> {
-    Layout::from_size_align(1 << shift, 1 << shift).ok()
+/// The layout of a table of `1 << shift` bytes, which is one of [`SHIFTS`].
+fn layout(shift: u32) -> Layout {
+    debug_assert!((shift as usize) < SHIFTS);
+    let bytes = 1 << shift;
+    // SAFETY: the alignment is a power of two, and the bytes are far from the greatest number.
+    unsafe { Layout::from_size_align_unchecked(bytes, bytes) }
 }
 
 impl State {
@@ -99,12 +102,11 @@ impl State {
     /// Gives the spares back to the heap, where they may become memory for other kinds.
     fn release_spares(&mut self) {
         for shift in 0..SHIFTS as u32 {
-            let Some(layout) = layout(shift) else { continue };
             while let Some(table) = self.take_spare(shift).or_else(|| self.take_fresh(shift)) {
                 // SAFETY: it came from the heap, perhaps as a piece of a chunk. The heap keeps no books of what it
                 // gave away: a piece becomes a hole, and holes that touch become one. That is more than its contract
                 // says, so Cargo.toml names its very version.
-                unsafe { self.heap.deallocate(table, layout) };
+                unsafe { self.heap.deallocate(table, layout(shift)) };
             }
         }
     }
@@ -113,12 +115,11 @@ impl State {
     #[cold]
     #[inline(never)]
     fn carve(&mut self, shift: u32) -> Option<NonNull<u8>> {
-        let whole = layout(CHUNK.trailing_zeros())?;
-        if let Ok(chunk) = self.heap.allocate_first_fit(whole) {
+        if let Ok(chunk) = self.heap.allocate_first_fit(layout(CHUNK.trailing_zeros())) {
             *self.fresh.get_mut(shift as usize)? = chunk.as_ptr();
             return self.take_fresh(shift);
         }
-        let layout = layout(shift)?;
+        let layout = layout(shift);
         self.heap
             .allocate_first_fit(layout)
             .or_else(|()| {

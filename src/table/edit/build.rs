@@ -80,7 +80,18 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
             // SAFETY: no walk reaches it.
             unsafe { node.zero_unlinked(indices.clone()) };
         }
-        let absent = matches!(pass, Pass::Plan(_)) && place.is_absent(range);
+        let (mut absent, mut skipped) = (false, 0);
+        if let Pass::Plan(plan) = pass
+            && place.is_absent(range)
+        {
+            absent = true;
+            // All but the first and the last are covered whole, and so made alike: of tables of ptes, which need no others,
+            // one of these is enough. The last reaches furthest, so what the format cannot reach shows there at the latest.
+            if Self::is_pte(depth + 1) {
+                skipped = indices.len().saturating_sub(3);
+                reserve::add(&mut plan.need, depth + 1, skipped);
+            }
+        }
         while let Some(index) = indices.next() {
             let (_, part) = geometry.cut(range, index);
             let raw = if absent { F::Raw::default() } else { place.load(index) };
@@ -96,17 +107,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
                 self.put(&child, part, mapping, pass)?;
                 self.link_below(place, index, &child);
             }
-            if let (Pass::Plan(plan), true) = (&mut *pass, absent)
-                && Self::is_pte(depth + 1)
-                && indices.len() > 2
-            {
-                // All but the first and the last are covered whole, and so made alike: of tables of ptes, which need no
-                // others, one of these is enough. The last reaches furthest, so what the format cannot reach shows there
-                // at the latest.
-                let skipped = indices.len() - 2;
-                reserve::add(&mut plan.need, depth + 1, skipped);
-                indices.start += skipped;
-            }
+            indices.start += core::mem::take(&mut skipped);
         }
         Ok(())
     }
