@@ -101,11 +101,12 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
                     self.put_leaves(place, part, mapping, false, pass)?;
                     continue;
                 }
-                let Some(child) = self.below(depth, raw, pass) else {
+                let child = self.below(depth, raw, pass);
+                let Some(child) = &child else {
                     return pass.refuse(in_the_way::<F>(depth, raw, part));
                 };
-                self.put(&child, part, mapping, pass)?;
-                self.link_below(place, index, &child);
+                self.put(child, part, mapping, pass)?;
+                self.link_below(place, index, child);
             }
             indices.start += core::mem::take(&mut skipped);
         }

@@ -73,11 +73,11 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         for index in geometry.indices(range) {
             let (_, part) = geometry.cut(range, index);
             if wanted(depth, part)
-                && let Some(child) = self.below(depth, place.load(index), pass)
+                && let Some(child) = &self.below(depth, place.load(index), pass)
             {
-                self.make_tables(&child, part, wanted, pass);
+                self.make_tables(child, part, wanted, pass);
                 // SAFETY: a new table is complete, empty or with empty tables in it.
-                unsafe { self.link_below(place, index, &child) };
+                unsafe { self.link_below(place, index, child) };
             }
         }
     }
