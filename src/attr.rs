@@ -148,14 +148,14 @@ bitflags! {
 pub struct Attrs {
     /// The memory type.
     pub memory: MemoryType,
-    /// What may be done.
-    pub access: Access,
-    /// Whether user mode (PL0) may do it too.
-    pub user: bool,
-    /// Whether the translation holds in every address space (nG = 0).
-    pub global: bool,
     /// Who sees writes in order.
     pub share: Shareability,
+    /// Whether the translation holds in every address space (nG = 0).
+    pub global: bool,
+    /// Whether user mode (PL0) may do it too.
+    pub user: bool,
+    /// What may be done.
+    pub access: Access,
     /// The access flag: a leaf that is not young faults on its first use.
     pub young: bool,
     /// The software bits.
@@ -190,9 +190,15 @@ impl Attrs {
     #[inline]
     pub(crate) const fn words(self) -> [u32; 2] {
         let Self { memory, access, user, global, share, young, marks } = self;
-        let first = [memory as u8, access as u8, user as u8, global as u8];
-        let second = [share as u8, young as u8, marks.bits(), 0];
+        let first = [memory as u8, share as u8, global as u8, user as u8];
+        let second = [access as u8, young as u8, marks.bits(), 0];
         [u32::from_le_bytes(first), u32::from_le_bytes(second)]
+    }
+
+    /// Memory type, shareability and scope in a word: what changes while a translation is absent (DDI 0406C B3.10.1).
+    #[inline]
+    pub(crate) const fn kind(self) -> u32 {
+        self.words()[0] & 0x00ff_ffff
     }
 
     /// The same with another memory type.

@@ -26,8 +26,7 @@ pub(super) struct Changed<F: Format> {
 fn needs_break(leaf: &Leaf, new: Attrs) -> bool {
     let old = leaf.attrs;
     // Also without access: it may have been withdrawn a moment ago, and TLBs not have been told.
-    old.access != Access::None && leaf.run
-        || (old.memory, old.share, old.global) != (new.memory, new.share, new.global)
+    old.access != Access::None && leaf.run || old.kind() != new.kind()
 }
 
 impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
