@@ -129,11 +129,10 @@ impl<F: Format, M: Machine> Editor<'_, '_, F, M> {
     ) -> Result<(), Refused> {
         let shift = F::geometry(depth).shift + if run { RUN_SHIFT } else { 0 };
         let check = |va| self.word(depth, va, mapping, run);
-        // The last reaches furthest; if it cannot be written, perhaps not even the first can.
-        if let Err(error) = check(range.last().align_down(shift)) {
-            let first = check(range.start()).err();
-            return plan.refuse(first.unwrap_or(error).into());
+        // What lies between reaches no further than the last.
+        match check(range.start()).and_then(|_| check(range.last().align_down(shift))) {
+            Ok(_) => Ok(()),
+            Err(error) => plan.refuse(error.into()),
         }
-        Ok(())
     }
 }
