@@ -253,7 +253,27 @@ pub trait Format: sealed::Format + Copy + Eq + fmt::Debug + Send + Sync + 'stati
     ///
     /// # Errors
     /// What the format cannot express there, see [`EncodeError`].
-    fn encode(depth: usize, entry: Entry) -> Result<Self::Raw, EncodeError>;
+    #[inline]
+    fn encode(depth: usize, entry: Entry) -> Result<Self::Raw, EncodeError> {
+        match entry {
+            Entry::Absent => Ok(Self::Raw::default()),
+            Entry::Table(table) => Self::encode_table(depth, table),
+            Entry::Leaf(leaf) => Self::encode_leaf(depth, leaf),
+            Entry::Reserved => Err(EncodeError::Reserved),
+        }
+    }
+
+    /// The descriptor of `table` at `depth`: [`encode`](Self::encode) of an [`Entry::Table`].
+    ///
+    /// # Errors
+    /// As for `encode`.
+    fn encode_table(depth: usize, table: TableEntry) -> Result<Self::Raw, EncodeError>;
+
+    /// The descriptor of `leaf` at `depth`: [`encode`](Self::encode) of an [`Entry::Leaf`].
+    ///
+    /// # Errors
+    /// As for `encode`.
+    fn encode_leaf(depth: usize, leaf: Leaf) -> Result<Self::Raw, EncodeError>;
 
     /// What `raw` means at `depth`, one of [`LEVELS`](Self::LEVELS). Total: every word has an answer.
     fn decode(depth: usize, raw: Self::Raw) -> Entry;

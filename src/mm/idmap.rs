@@ -181,7 +181,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
                 Entry::Leaf(leaf) if leaf.run || !theirs.there => {
                     let start = va.align_down(F::geometry(depth).shift);
                     let frame = walk::phys::<F>(node.depth(), &leaf, start);
-                    let word = F::encode(depth, Entry::Leaf(Leaf { frame, run: false, ..leaf }));
+                    let word = F::encode_leaf(depth, Leaf { frame, run: false, ..leaf });
                     theirs.word = planned(word.ok()).unwrap_or_default();
                     theirs.run = theirs.there;
                 }
@@ -342,7 +342,7 @@ unsafe fn part_run<F: Format, M: Machine>(node: &Node<'_, F, M>, index: usize, a
 pub(super) fn kernel_link<F: Format>(depth: usize, table: PhysAddr) -> F::Raw {
     let link = TableEntry { table, owner: Owner::Kernel, pxn: false };
     // The allocator aligns tables and keeps them in reach, so there is such a word.
-    planned(F::encode(depth, Entry::Table(link)).ok()).unwrap_or_default()
+    planned(F::encode_table(depth, link).ok()).unwrap_or_default()
 }
 
 /// All but the frame of a leaf at `depth` that stands alone.
@@ -350,5 +350,5 @@ pub(super) fn kernel_link<F: Format>(depth: usize, table: PhysAddr) -> F::Raw {
 fn leaf_bits<F: Format>(depth: usize, attrs: Attrs) -> F::Raw {
     let leaf = Leaf { frame: PhysAddr::default(), attrs, run: false, pxn: false };
     // Each format has such leaves for the kernel, whatever may be done with them.
-    planned(F::encode(depth, Entry::Leaf(leaf)).ok()).unwrap_or_default()
+    planned(F::encode_leaf(depth, leaf).ok()).unwrap_or_default()
 }

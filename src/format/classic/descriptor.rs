@@ -77,18 +77,6 @@ const fn domain(owner: Owner) -> u32 {
     }
 }
 
-/// See [`Format::encode`](crate::format::Format::encode).
-#[inline]
-pub(super) fn encode(depth: usize, entry: Entry) -> Result<u32, EncodeError> {
-    match entry {
-        Entry::Absent => Ok(0),
-        Entry::Table(entry) if depth == PGD => encode_table(entry),
-        Entry::Leaf(leaf) if depth <= PTE => encode_leaf(depth, leaf),
-        Entry::Reserved => Err(EncodeError::Reserved),
-        _ => Err(EncodeError::NoSuchEntry { depth }),
-    }
-}
-
 /// See [`Format::decode`](crate::format::Format::decode).
 #[inline]
 pub(super) fn decode(depth: usize, raw: u32) -> Entry {
@@ -182,7 +170,12 @@ pub(super) const fn frame_mask(depth: usize, run: bool) -> u32 {
     base(depth, run) | if depth == PGD && run { SUPERSECTION_HIGH } else { 0 }
 }
 
-fn encode_table(entry: TableEntry) -> Result<u32, EncodeError> {
+/// See [`Format::encode_table`](crate::format::Format::encode_table).
+#[inline]
+pub(super) fn encode_table(depth: usize, entry: TableEntry) -> Result<u32, EncodeError> {
+    if depth != PGD {
+        return Err(EncodeError::NoSuchEntry { depth });
+    }
     let base = base32(entry.table, TABLE_BASE)?;
     let pxn = if entry.pxn { PGD_TABLE_PXN } else { 0 };
     Ok(base | domain(entry.owner) << PGD_DOMAIN | pxn | PGD_TABLE)
@@ -204,8 +197,12 @@ pub(super) fn decode_table(depth: usize, raw: u32) -> Option<TableEntry> {
     Some(TableEntry { table, owner, pxn: raw & PGD_TABLE_PXN != 0 })
 }
 
+/// See [`Format::encode_leaf`](crate::format::Format::encode_leaf).
 #[inline]
-fn encode_leaf(depth: usize, leaf: Leaf) -> Result<u32, EncodeError> {
+pub(super) fn encode_leaf(depth: usize, leaf: Leaf) -> Result<u32, EncodeError> {
+    if depth > PTE {
+        return Err(EncodeError::NoSuchEntry { depth });
+    }
     let Leaf { frame, attrs, run, pxn } = leaf;
     let (section, none) = (depth == PGD, attrs.access == Access::None);
     // Supersections know domain 0 alone, which is never closed. With bits 1:0 gone, a large page could not be told from

@@ -11,7 +11,8 @@ pub mod regs;
 
 use crate::addr::VirtAddr;
 use crate::format::{
-    EncodeError, Entry, Fault, Format, Geometry, Level, Runs, Split, TableEntry, TableKind, Walk,
+    EncodeError, Entry, Fault, Format, Geometry, Leaf, Level, Runs, Split, TableEntry, TableKind,
+    Walk,
 };
 
 /// The classic 2-level format.
@@ -61,8 +62,13 @@ impl Format for Classic {
     type Raw = u32;
 
     #[inline]
-    fn encode(depth: usize, entry: Entry) -> Result<u32, EncodeError> {
-        descriptor::encode(depth, entry)
+    fn encode_table(depth: usize, table: TableEntry) -> Result<u32, EncodeError> {
+        descriptor::encode_table(depth, table)
+    }
+
+    #[inline]
+    fn encode_leaf(depth: usize, leaf: Leaf) -> Result<u32, EncodeError> {
+        descriptor::encode_leaf(depth, leaf)
     }
 
     #[inline(never)]

@@ -58,19 +58,6 @@ const fn leaf_base(depth: usize) -> u64 {
     }
 }
 
-/// See [`Format::encode`](crate::format::Format::encode).
-#[inline]
-pub(super) fn encode(depth: usize, entry: Entry) -> Result<u64, EncodeError> {
-    match entry {
-        _ if depth > PTE => Err(EncodeError::NoSuchEntry { depth }),
-        Entry::Absent => Ok(0),
-        Entry::Table(_) if depth == PTE => Err(EncodeError::NoSuchEntry { depth }),
-        Entry::Table(entry) => encode_table(entry),
-        Entry::Leaf(leaf) => encode_leaf(depth, leaf),
-        Entry::Reserved => Err(EncodeError::Reserved),
-    }
-}
-
 /// See [`Format::decode`](crate::format::Format::decode).
 #[inline]
 pub(super) fn decode(depth: usize, raw: u64) -> Entry {
@@ -132,7 +119,12 @@ pub(super) const fn frame_mask(depth: usize) -> u64 {
     leaf_base(depth)
 }
 
-fn encode_table(entry: TableEntry) -> Result<u64, EncodeError> {
+/// See [`Format::encode_table`](crate::format::Format::encode_table).
+#[inline]
+pub(super) fn encode_table(depth: usize, entry: TableEntry) -> Result<u64, EncodeError> {
+    if depth >= PTE {
+        return Err(EncodeError::NoSuchEntry { depth });
+    }
     if entry.table.as_u64() & !BASE != 0 {
         return Err(EncodeError::Misaligned { at: entry.table });
     }
@@ -162,7 +154,12 @@ pub(super) fn decode_table(depth: usize, raw: u64) -> Option<TableEntry> {
     Some(TableEntry { table, owner, pxn: raw & TABLE_PXN != 0 })
 }
 
-fn encode_leaf(depth: usize, leaf: Leaf) -> Result<u64, EncodeError> {
+/// See [`Format::encode_leaf`](crate::format::Format::encode_leaf).
+#[inline]
+pub(super) fn encode_leaf(depth: usize, leaf: Leaf) -> Result<u64, EncodeError> {
+    if depth > PTE {
+        return Err(EncodeError::NoSuchEntry { depth });
+    }
     let attrs = leaf.attrs;
     if attrs.access == Access::ReadExecute && !attrs.memory.is_normal() {
         return Err(EncodeError::ExecutableDevice(attrs.memory));

@@ -12,7 +12,8 @@ pub mod regs;
 
 use crate::addr::VirtAddr;
 use crate::format::{
-    EncodeError, Entry, Fault, Format, Geometry, Level, Runs, Split, TableEntry, TableKind, Walk,
+    EncodeError, Entry, Fault, Format, Geometry, Leaf, Level, Runs, Split, TableEntry, TableKind,
+    Walk,
 };
 
 /// The LPAE 3-level format.
@@ -57,8 +58,13 @@ impl Format for Lpae {
     type Raw = u64;
 
     #[inline]
-    fn encode(depth: usize, entry: Entry) -> Result<u64, EncodeError> {
-        descriptor::encode(depth, entry)
+    fn encode_table(depth: usize, table: TableEntry) -> Result<u64, EncodeError> {
+        descriptor::encode_table(depth, table)
+    }
+
+    #[inline]
+    fn encode_leaf(depth: usize, leaf: Leaf) -> Result<u64, EncodeError> {
+        descriptor::encode_leaf(depth, leaf)
     }
 
     #[inline(never)]

@@ -14,7 +14,7 @@ use super::areas::AreaError;
 use super::error::WindowError;
 use crate::addr::{PAGE_SHIFT, PhysAddr, VirtAddr, VirtRange};
 use crate::attr::{Access, Attrs};
-use crate::format::{Entry, Format, Leaf};
+use crate::format::{Format, Leaf};
 use crate::mm::swapper::Swapper;
 use crate::table::error::EditError;
 use crate::table::flush::publish;
@@ -76,8 +76,8 @@ impl<'m, F: Format, M: Machine + LocalMaintenance> LocalSlots<'m, F, M> {
             return Err(AreaError::WindowFull.into());
         }
         let attrs = Attrs::kernel(Access::ReadWrite);
-        let leaf = Entry::Leaf(Leaf { frame, attrs, run: false, pxn: false });
-        let raw = F::encode(self.ptes.depth(), leaf).map_err(EditError::from)?;
+        let leaf = Leaf { frame, attrs, run: false, pxn: false };
+        let raw = F::encode_leaf(self.ptes.depth(), leaf).map_err(EditError::from)?;
         self.store(at, raw);
         publish(self.ptes.machine());
         self.used += 1;

@@ -33,9 +33,7 @@ use super::mem::Machine;
 use super::node::Node;
 use crate::addr::{PAGE_SHIFT, PhysAddr, VirtAddr, VirtRange};
 use crate::attr::Attrs;
-use crate::format::{
-    Descriptor, EncodeError, Entry, Format, Leaf, Owner, RUN, Runs, TableEntry, Walk,
-};
+use crate::format::{Descriptor, EncodeError, Format, Leaf, Owner, RUN, Runs, TableEntry, Walk};
 use bitflags::bitflags;
 
 bitflags! {
@@ -176,7 +174,7 @@ impl<'p, 'm, F: Format, M: Machine> Editor<'p, 'm, F, M> {
             && attrs.user
             && F::level(depth).leaf_pxn
             && attrs.access != crate::attr::Access::None;
-        F::encode(depth, Entry::Leaf(Leaf { frame, attrs, run, pxn }))
+        F::encode_leaf(depth, Leaf { frame, attrs, run, pxn })
     }
 
     /// The descriptor of a link from `depth` to `table`.
@@ -195,7 +193,7 @@ impl<'p, 'm, F: Format, M: Machine> Editor<'p, 'm, F, M> {
     ) -> Result<F::Raw, EncodeError> {
         // Where leaves have no such bit, their table's entry speaks for all of them.
         let pxn = pxn && owner == Owner::User && !F::level(depth + 1).leaf_pxn;
-        F::encode(depth, Entry::Table(TableEntry { table, owner, pxn }))
+        F::encode_table(depth, TableEntry { table, owner, pxn })
     }
 
     /// What neighbouring leaves at `depth` differ by.
