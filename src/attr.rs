@@ -79,6 +79,19 @@ pub enum Shareability {
     Inner = 0b11,
 }
 
+impl Shareability {
+    /// That of these bits; `None` for those that are reserved.
+    #[inline]
+    pub(crate) const fn from_bits(bits: u8) -> Option<Self> {
+        Some(match bits {
+            0b00 => Self::Non,
+            0b10 => Self::Outer,
+            0b11 => Self::Inner,
+            _ => return None,
+        })
+    }
+}
+
 /// What a leaf lets the CPU do.
 ///
 /// There is no variant that writes and executes.

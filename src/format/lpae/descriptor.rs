@@ -28,7 +28,8 @@ const PXN: u64 = 1 << 53;
 const XN: u64 = 1 << 54;
 const MARKS: u32 = 55;
 /// A leaf that is mapped without access, where the hardware sees nothing.
-const NONE: u64 = 1 << 57;
+const NONE: u64 = 1 << NONE_SHIFT;
+const NONE_SHIFT: u32 = 57;
 
 /// What a leaf's access is, and that it is valid, by [`Access`]: a look at a table is less than four questions.
 const ACCESS: [u64; 4] = {
@@ -194,12 +195,11 @@ fn decode_leaf(depth: usize, raw: u64) -> Entry {
         | XN
         | (0b11 << MARKS)
         | NONE
-        | VALID
-        | kind;
+        | VALID;
     let none = raw & NONE != 0;
-    if raw & !known != 0
-        || raw & NOT_BLOCK != kind
-        || none == (raw & VALID != 0)
+    if (raw ^ kind) & !known != 0
+        // Either valid or without access.
+        || (raw ^ raw >> NONE_SHIFT) & VALID == 0
         || none && raw & PXN != 0
         || depth == PGD && raw & CONTIGUOUS != 0
     {
@@ -208,11 +208,8 @@ fn decode_leaf(depth: usize, raw: u64) -> Entry {
     let Some(memory) = MemoryType::from_index((raw >> MEMORY & 0b111) as u8) else {
         return Entry::Reserved;
     };
-    let share = match raw >> SHARE & 0b11 {
-        0b00 => Shareability::Non,
-        0b10 => Shareability::Outer,
-        0b11 => Shareability::Inner,
-        _ => return Entry::Reserved,
+    let Some(share) = Shareability::from_bits((raw >> SHARE & 0b11) as u8) else {
+        return Entry::Reserved;
     };
     let Some(access) = Access::of_bits(raw & READ_ONLY != 0, raw & XN != 0, none, memory) else {
         return Entry::Reserved;
