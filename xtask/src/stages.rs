@@ -96,6 +96,12 @@ fn all() -> Vec<Stage> {
             example::pass(format, code, &Guest { cpu: cpu.into(), cpus, ..Guest::default() })
         }));
     }
+    stages.push(stage("bytes of code", || {
+        for format in Format::ALL {
+            println!("   {}", bench::size::check(format)?);
+        }
+        Ok(ONE)
+    }));
     stages.push(stage("instruction counts", || {
         for format in Format::ALL {
             let counted = bench::counted::measure(format, false)?;

@@ -54,10 +54,25 @@ pub fn check(format: Format, counted: &Counted) -> Outcome<String> {
         return Ok(format!("{format}: no count rose"));
     }
     let (told, compiler) = (risen.join(", "), versions::compiler()?);
-    match text.lines().next().is_some_and(|first| first.contains(&format!(" {compiler};"))) {
+    match names(&text, &compiler) {
         true => Err(format!("{format}: rose by more than 3 %: {told} (if it must be: {BLESS})")),
         false => Ok(format!("{format}: under {compiler}, another compiler, rose: {told}")),
     }
+}
+
+/// Whether the counts in `text` are of `compiler`.
+fn names(text: &str, compiler: &str) -> bool {
+    text.lines().next().is_some_and(|first| first.contains(&format!(" {compiler};")))
+}
+
+/// Whether the counts that are checked in for `format` are of the compiler that is there.
+///
+/// # Errors
+/// There are none, or the compiler does not say.
+pub fn is_their_compiler(format: Format) -> Outcome<bool> {
+    let file = place(format);
+    let text = fs::read_to_string(&file).map_err(|error| format!("{}: {error}", shown(&file)))?;
+    Ok(names(&text, &versions::compiler()?))
 }
 
 /// The counts that rose too much, each in a few words.

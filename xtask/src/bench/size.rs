@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use super::columns;
+use super::{columns, expected};
 use crate::Outcome;
 use crate::command::root;
 use crate::elf::Elf;
@@ -63,6 +63,19 @@ pub fn report(formats: &[Format]) -> Outcome<()> {
         print!("\n{}", listing(name, library));
     }
     Ok(())
+}
+
+/// Holds the library's code, compiled for size, against what is to be reached, and says in a line what it found.
+///
+/// # Errors
+/// It is more, under the compiler of the counts that are checked in; or the image does not build, or cannot be read.
+pub fn check(format: Format) -> Outcome<String> {
+    let bytes = measure(&Binary::Whole.build(format, Code::Small)?)?.bare();
+    let told = format!("{format}: {bytes} bytes of code, compiled for size; the reach is {REACH}");
+    match bytes <= REACH || !expected::is_their_compiler(format)? {
+        true => Ok(told),
+        false => Err(format!("{told} (cargo xtask bench --size lists them)")),
+    }
 }
 
 /// How much code is the library's in `image`.
