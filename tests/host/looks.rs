@@ -125,7 +125,7 @@ fn windows_take_a_walk<F: Format>() {
     };
     io(0x1000).unwrap();
     within(&host, [32, 40], || io(0x4000)).unwrap();
-    within(&host, [96, 96], || io(0x2_0000)).unwrap();
+    within(&host, [304, 96], || io(0x2_0000)).unwrap();
 }
 
 fn spaces_take_their_root<F: Format>() {

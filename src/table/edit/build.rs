@@ -5,7 +5,7 @@ use super::place::Place;
 use super::plan::{Pass, Refused};
 use super::{Editor, LeafSizes};
 use crate::addr::VirtRange;
-use crate::format::{Entry, Format, RUN};
+use crate::format::{Entry, Format, RUN, Runs};
 use crate::table::error::EditError;
 use crate::table::mem::Machine;
 use crate::table::node::Node;
@@ -162,7 +162,12 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
             let raw = self.word(depth, va, mapping, run).ok();
             let Some(raw) = planned(raw) else { return };
             // SAFETY: the caller vouches for the mapping.
-            unsafe { node.fill(start..start + stride, raw, step) };
+            unsafe {
+                match F::RUNS {
+                    Runs::Identical if run => node.fill_few(start..start + RUN, raw, step),
+                    _ => node.fill(start..start + stride, raw, step),
+                }
+            }
             start += stride;
             va.0 = va.0.wrapping_add((stride as u32) << F::geometry(depth).shift);
         }

@@ -221,7 +221,7 @@ pub const ROWS: [Row; 26] = {
             unit: "pair",
             linux: [Some(25_547.0), Some(20_691.0)],
             peer: NOBODY,
-            reach: [AtMost(6000.0), AtMost(5000.0)],
+            reach: [AtMost(5000.0); 2],
         },
         Row {
             key: "hobby_zero",
