@@ -163,9 +163,10 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
         Err(EditError::OutOfBounds { at: range.start().max(VirtAddr(last.0 + 1)) })
     }
 
-    /// What swapper says about the entry for `va` at `depth`.
+    /// What swapper says about the entry at `depth` whose first address is `va`.
     #[inline(never)]
     fn theirs(&self, depth: usize, va: VirtAddr) -> Theirs<'m, F, M> {
+        debug_assert!(va.is_aligned(F::geometry(depth).shift));
         let (node, word) = (self.swapper.root, F::Raw::default());
         let mut theirs = Theirs { node, there: false, word, run: false };
         loop {
@@ -179,8 +180,7 @@ impl<'m, F: Format, M: Machine> Pgd<'m, F, M> {
                     continue;
                 }
                 Entry::Leaf(leaf) if leaf.run || !theirs.there => {
-                    let start = va.align_down(F::geometry(depth).shift);
-                    let frame = walk::phys::<F>(node.depth(), &leaf, start);
+                    let frame = walk::phys::<F>(node.depth(), &leaf, va);
                     let word = F::encode_leaf(depth, Leaf { frame, run: false, ..leaf });
                     theirs.word = planned(word.ok()).unwrap_or_default();
                     theirs.run = theirs.there;

@@ -72,9 +72,11 @@ struct Spare {
 // SAFETY: spares and fresh memory are the heap's, which belongs to the state as a whole.
 unsafe impl Send for State {}
 
-/// The layout of a table of `1 << shift` bytes, which is one of [`SHIFTS`].
-fn layout(shift: u32) -> Layout {
-    debug_assert!((shift as usize) < SHIFTS);
+/// The layout of a table of `1 << shift` bytes.
+///
+/// # Safety
+/// The shift is below [`SHIFTS`].
+unsafe fn layout(shift: u32) -> Layout {
     let bytes = 1 << shift;
     // SAFETY: the alignment is a power of two, and the bytes are far from the greatest number.
     unsafe { Layout::from_size_align_unchecked(bytes, bytes) }
@@ -115,11 +117,13 @@ impl State {
     #[cold]
     #[inline(never)]
     fn carve(&mut self, shift: u32) -> Option<NonNull<u8>> {
-        if let Ok(chunk) = self.heap.allocate_first_fit(layout(CHUNK.trailing_zeros())) {
-            *self.fresh.get_mut(shift as usize)? = chunk.as_ptr();
+        let fresh = self.fresh.get_mut(shift as usize)?;
+        // SAFETY: it is the greatest; the other is an index of `fresh`.
+        let (whole, layout) = unsafe { (layout(CHUNK.trailing_zeros()), layout(shift)) };
+        if let Ok(chunk) = self.heap.allocate_first_fit(whole) {
+            *fresh = chunk.as_ptr();
             return self.take_fresh(shift);
         }
-        let layout = layout(shift);
         self.heap
             .allocate_first_fit(layout)
             .or_else(|()| {

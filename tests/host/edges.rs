@@ -26,6 +26,7 @@ both_formats!(
     words_of_unknown_meaning,
     words_of_all_ones,
     identity_mappings_refused,
+    another_scope_is_broken_first,
 );
 
 /// A pointer and a length as user space hands them over: all of it lies in its half, or it is refused.
@@ -451,5 +452,21 @@ fn identity_mappings_refused<F: Format>() {
         host.audit(swapper.root(), &[pgd.root()]);
         pgd.identity_del(range(start, end)).unwrap();
         assert_same(&host.snapshot(), &before);
+    }
+}
+
+/// Another scope, and nothing else: absent and forgotten in between. Swapper and pgds keep theirs, an editor need not.
+fn another_scope_is_broken_first<F: Format>() {
+    let host = Host::<F>::new();
+    let mut editor = bare(&host);
+    let page = VirtRange::page(VirtAddr(0x4000_0000));
+    // SAFETY: nobody reaches memory through these tables.
+    unsafe {
+        editor.map(page, phys(0x7000_0000), DATA, LARGEST).unwrap();
+        host.take_log();
+        let change = |attrs: Attrs| attrs.with_global(false);
+        let flush = editor.modify(page, &change).unwrap();
+        assert!(host.take_log().into_iter().any(Op::is_tlbi), "before the flush is paid");
+        flush.pay();
     }
 }

@@ -130,6 +130,10 @@ fn r6_supersections_reach_beyond_4_gib<F: Format>() {
         let across =
             swapper.map_at(range(0xD500_0000, 0xD500_3000), 0xFFFF_F000, DATA, LeafSizes::LARGEST);
         assert!(matches!(across, Err(EditError::Encode(EncodeError::OutOfReach { .. }))));
+        for (end, to) in [(0xD520_0000, 0xFFF0_0000), (0xD540_0000, 0xFFD0_0000)] {
+            let last = swapper.map_at(range(0xD500_0000, end), to, DATA, LeafSizes::PAGES);
+            assert_eq!(last, out(0x1_0000_0000));
+        }
         assert_same(&host.snapshot(), &before);
     } else {
         swapper.map_at(small, to, DATA, LeafSizes::LARGEST).unwrap();

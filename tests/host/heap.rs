@@ -142,3 +142,16 @@ fn a_heap_of_next_to_nothing_is_full() {
         assert_eq!(heap.used(), 0);
     }
 }
+
+/// A level is data that anybody can change.
+#[test]
+fn what_is_larger_than_any_table_is_refused() {
+    let mut ram = Vec::new();
+    let heap = heap(&mut ram);
+    for last in [(1 << 15) - 1, usize::MAX >> 1] {
+        let mut level = Classic::LEVELS[0];
+        level.last = last;
+        assert_eq!(heap.allocate(Box::leak(Box::new(level))), Err(OutOfMemory));
+    }
+    assert_eq!((heap.used(), heap.counts()), (0, TableCounts::default()));
+}

@@ -10,6 +10,8 @@ use crate::instruction::{Instruction, Set};
 const NOBITS: u32 = 8;
 /// A section's type: symbols.
 const SYMTAB: u32 = 2;
+/// A symbol's type: a function.
+const FUNCTION: u8 = 2;
 /// A program header's type: it is loaded.
 const LOAD: u32 = 1;
 /// A section's flag: instructions.
@@ -147,11 +149,26 @@ impl<'a> Elf<'a> {
     /// # Errors
     /// The file has none.
     pub fn symbols(&self) -> Outcome<impl Iterator<Item = (&'a str, u32)>> {
+        Ok(self.symbol_table()?.map(|(name, at, _)| (name, at)))
+    }
+
+    /// Names and addresses of functions.
+    ///
+    /// # Errors
+    /// The file has no symbols.
+    pub fn functions(&self) -> Outcome<impl Iterator<Item = (&'a str, u32)>> {
+        let functions = self.symbol_table()?.filter(|(_, _, info)| info & 0xf == FUNCTION);
+        // Thumb's have bit 0.
+        Ok(functions.map(|(name, at, _)| (name, at & !1)))
+    }
+
+    /// Names, addresses, and what else is said of symbols.
+    fn symbol_table(&self) -> Outcome<impl Iterator<Item = (&'a str, u32, u8)>> {
         let table = self.sections.iter().find(|section| section.kind == SYMTAB);
         let table = table.ok_or("the image has no symbols: it must not be stripped")?;
         let strings = self.sections.get(table.link).map_or(&[][..], |section| section.bytes);
         Ok(table.bytes.chunks_exact(16).filter_map(|symbol| {
-            Some((text(strings, word(symbol, 0)? as usize)?, word(symbol, 4)?))
+            Some((text(strings, word(symbol, 0)? as usize)?, word(symbol, 4)?, symbol[12]))
         }))
     }
 

@@ -35,9 +35,7 @@ impl<'a> Inlining<'a> {
         let load = |section: &str| EndianSlice::new(elf.section(section), LittleEndian);
         let dwarf = Dwarf::load(|section| Ok(load(section.name()))).map_err(broken)?;
         let context = Context::from_dwarf(dwarf).map_err(broken)?;
-        let functions = elf.symbols()?.filter(|(name, _)| !name.starts_with('$'));
-        // Thumb's have bit 0.
-        let mut symbols: Vec<_> = functions.map(|(name, at)| (at & !1, name)).collect();
+        let mut symbols: Vec<_> = elf.functions()?.map(|(name, at)| (at, name)).collect();
         symbols.sort_unstable();
         Ok(Self { context, symbols })
     }

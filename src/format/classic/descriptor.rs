@@ -80,6 +80,7 @@ const fn domain(owner: Owner) -> u32 {
 /// See [`Format::decode`](crate::format::Format::decode).
 #[inline]
 pub(super) fn decode(depth: usize, raw: u32) -> Entry {
+    debug_assert!(depth <= PTE);
     if raw == 0 {
         return Entry::Absent;
     }

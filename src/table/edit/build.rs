@@ -85,10 +85,10 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
             && place.is_absent(range)
         {
             absent = true;
-            // All but the first and the last are covered whole, and so made alike: of tables of ptes, which need no others,
-            // one of these is enough. The last reaches furthest, so what the format cannot reach shows there at the latest.
+            // Tables of ptes need no others, and all but the first and the last are covered whole. What is frozen shows in
+            // the first, and what the format cannot reach in the last: those between need no look.
             if Self::is_pte(depth + 1) {
-                skipped = indices.len().saturating_sub(3);
+                skipped = indices.len().saturating_sub(2);
                 reserve::add(&mut plan.need, depth + 1, skipped);
             }
         }

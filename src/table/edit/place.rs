@@ -60,7 +60,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     /// Links a new table, which is complete, at entry `index` of `place`: the last store of its making.
     ///
     /// # Safety
-    /// It is complete, and the entry absent.
+    /// It is complete, and the entry absent; a place is fresh only where no walk reaches it.
     #[inline(never)]
     pub(super) unsafe fn link_below(
         &self,
@@ -78,7 +78,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
     /// reach the node.
     ///
     /// # Safety
-    /// The table is complete, and the entry absent.
+    /// The table is complete, and the entry absent; where `live` is false, no walk reaches the node.
     #[inline(never)]
     pub(super) unsafe fn link_table(
         &self,

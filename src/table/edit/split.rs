@@ -134,6 +134,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         unsafe {
             let child = Node::new(self.machine(), table, depth);
             child.zero_unlinked(child.all());
+            // Not fresh: the second half goes to tables that the first made.
             let place = Place::table(child);
             for half in halves.into_iter().flatten() {
                 let done = self.put(&place, half, &mapping, &mut Pass::Commit(reserve));
