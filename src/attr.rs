@@ -114,7 +114,7 @@ impl Access {
     /// What a leaf of `memory` with these bits allows: AP\[2\], XN, and whether it is one without access. `None` for what
     /// this crate never writes.
     #[inline]
-    pub(crate) const fn of_bits(
+    pub(crate) const fn from_bits(
         read_only: bool,
         never_execute: bool,
         none: bool,

@@ -107,7 +107,7 @@ impl State {
             while let Some(table) = self.take_spare(shift).or_else(|| self.take_fresh(shift)) {
                 // SAFETY: it came from the heap, perhaps as a piece of a chunk. The heap keeps no books of what it
                 // gave away: a piece becomes a hole, and holes that touch become one. That is more than its contract
-                // says, so Cargo.toml names its very version.
+                // says, so Cargo.toml names its very version. The shift is below the bound.
                 unsafe { self.heap.deallocate(table, layout(shift)) };
             }
         }

@@ -264,7 +264,7 @@ fn decode_leaf(depth: usize, raw: u32) -> Entry {
     let tex = bits >> TEX_SHIFT;
     let index = (tex & 1) << 2 | (bits & CACHE) >> CACHE_SHIFT;
     let Some(memory) = MemoryType::from_index(index as u8) else { return Entry::Reserved };
-    let Some(access) = Access::of_bits(bits & READ_ONLY != 0, never, none, memory) else {
+    let Some(access) = Access::from_bits(bits & READ_ONLY != 0, never, none, memory) else {
         return Entry::Reserved;
     };
     Entry::Leaf(Leaf {

@@ -211,7 +211,7 @@ fn decode_leaf(depth: usize, raw: u64) -> Entry {
     let Some(share) = Shareability::from_bits((raw >> SHARE & 0b11) as u8) else {
         return Entry::Reserved;
     };
-    let Some(access) = Access::of_bits(raw & READ_ONLY != 0, raw & XN != 0, none, memory) else {
+    let Some(access) = Access::from_bits(raw & READ_ONLY != 0, raw & XN != 0, none, memory) else {
         return Entry::Reserved;
     };
     Entry::Leaf(Leaf {
