@@ -71,12 +71,34 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         unsafe { Self::ptes(root, va, false).is_some_and(|ptes| Self::put_page(&ptes, va, raw)) }
     }
 
+    /// [Maps](Self::map) one page in a table that is there, if that is all there is to do; `bits` is all but the
+    /// frame of its descriptor. Whether it was: if not, nothing was changed.
+    ///
+    /// # Safety
+    /// As for [`map`](Self::map).
+    #[inline]
+    pub(crate) unsafe fn map_lone_page(
+        &mut self,
+        range: VirtRange,
+        phys: PhysAddr,
+        bits: F::Raw,
+    ) -> bool {
+        let at = range.start();
+        let Some(raw) = Self::page_word(range, phys, bits) else { return false };
+        if self.frozen(F::LEVELS.len() - 1, at) {
+            return false;
+        }
+        let Some(ptes) = self.own_ptes(at) else { return false };
+        // SAFETY: the caller vouches for the mapping.
+        unsafe { Self::put_page(&ptes, at, raw) }
+    }
+
     /// Stores the descriptor of the page at `va` if there is none, for all walks to see. Whether there was none.
     ///
     /// # Safety
     /// As for [`map`](Self::map).
     #[inline(always)]
-    pub(super) unsafe fn put_page(ptes: &Node<'m, F, M>, va: VirtAddr, raw: F::Raw) -> bool {
+    unsafe fn put_page(ptes: &Node<'m, F, M>, va: VirtAddr, raw: F::Raw) -> bool {
         let index = ptes.index(va);
         if ptes.load(index) != F::Raw::default() {
             return false;
@@ -135,7 +157,7 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
 
     /// The descriptor of a page at `phys`; `None` if `range` is not a page, or none can lie there.
     #[inline(always)]
-    pub(super) fn page_word(range: VirtRange, phys: PhysAddr, bits: F::Raw) -> Option<F::Raw> {
+    fn page_word(range: VirtRange, phys: PhysAddr, bits: F::Raw) -> Option<F::Raw> {
         let is_page = range == VirtRange::page(range.start()) && Self::is_reached(phys);
         is_page.then(|| bits | F::Raw::from_u64(phys.as_u64()))
     }

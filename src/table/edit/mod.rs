@@ -13,7 +13,6 @@
 
 mod build;
 mod duplicate;
-mod linear;
 mod map;
 mod modify;
 mod parts;

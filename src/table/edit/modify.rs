@@ -182,6 +182,27 @@ impl<'m, F: Format, M: Machine> Editor<'_, 'm, F, M> {
         Ok(flush)
     }
 
+    /// Unmaps `range`, which whole leaves and runs map, none of them executable: nothing is looked at, and nothing can
+    /// fail. Tables stay as the policy has it. What is owed is added to `flush`, which is this tree's.
+    ///
+    /// # Safety
+    /// As for [`unmap`](Self::unmap), and it is mapped so.
+    #[inline]
+    pub(crate) unsafe fn unmap_area(&mut self, range: VirtRange, flush: &mut Flush<'m, F, M>) {
+        flush.add(range, false);
+        let at = range.start();
+        if range == VirtRange::page(at)
+            && let Some(ptes) = self.own_ptes(at)
+        {
+            let index = ptes.index(at);
+            // SAFETY: the caller answers for it.
+            unsafe { ptes.store(index, F::Raw::default()) };
+            return ptes.clean_one(index);
+        }
+        // SAFETY: as above.
+        unsafe { self.forget(&self.narrow(range), range, flush) };
+    }
+
     /// Judges all that `range` maps, then splits what its ends cut: nothing that is left of an edit can fail. Whether
     /// anything was split.
     ///
